@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from dimmagen.dataset.loaders import PairBatch, PairDataset, PairSample, pair_loader
     from dimmagen.dimmers.contract import check_dimmer
     from dimmagen.dimmers.torch_dimmer import Dimmer
+    from dimmagen.enhance.contract import check_network
+    from dimmagen.metrics.contract import check_metric
+    from dimmagen.sources.archive_contract import check_archive
     from dimmagen.sources.contract import check_source
     from dimmagen.transforms import LowLight
 
@@ -45,7 +48,10 @@ __all__ = [
     "UsageError",
     "assert_same_dataset",
     "build_mixhq",
+    "check_archive",
     "check_dimmer",
+    "check_metric",
+    "check_network",
     "check_source",
     "fit_profile",
     "make_dataset",
@@ -72,6 +78,9 @@ _MODULES = {
     "dimmagen.dataset.loaders": ("PairBatch", "PairDataset", "PairSample", "pair_loader"),
     "dimmagen.dimmers.contract": ("check_dimmer",),
     "dimmagen.dimmers.torch_dimmer": ("Dimmer",),
+    "dimmagen.enhance.contract": ("check_network",),
+    "dimmagen.metrics.contract": ("check_metric",),
+    "dimmagen.sources.archive_contract": ("check_archive",),
     "dimmagen.sources.contract": ("check_source",),
     "dimmagen.transforms": ("LowLight",),
 }

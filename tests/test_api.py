@@ -70,6 +70,16 @@ def test_auto_is_serial_for_a_few_pairs_and_ray_for_more(photos, tmp_path, monke
         dimmagen.build_mixhq(photos, tmp_path / "e", executor="auto")
 
 
+def test_a_data_set_and_a_mixhq_are_told_apart_and_the_advice_checks_the_other(photos, tmp_path):
+    dimmagen.build_mixhq([photos], tmp_path / "mixhq")
+    dimmagen.make_dataset("linear", [tmp_path / "mixhq"], tmp_path / "out")
+    with pytest.raises(dimmagen.DimmagenError, match=r"is a MixHQ: .*`verify_mixhq\(\)` checks") as first:
+        dimmagen.verify(tmp_path / "mixhq")
+    with pytest.raises(dimmagen.DimmagenError, match=r"a data set of pairs, not a MixHQ: .*`verify") as other:
+        dimmagen.verify_mixhq(tmp_path / "out")
+    assert first.value.code == other.value.code == "wrong-format"
+
+
 def test_one_path_or_name_is_not_taken_for_a_list_of_letters(photos, tmp_path):
     from pathlib import Path
 

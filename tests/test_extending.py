@@ -175,6 +175,7 @@ def test_an_archive_format_of_a_package_is_a_source_alone_and_in_a_folder(place,
     assert tables[0]["dark_sha256"] == tables[1]["dark_sha256"]
     done = run("verify", "out", "--reproduce", "100%", "--source", "hub/train.parquet")
     assert done.returncode == 0, done.stderr
+    dimmagen.check_archive(ARCHIVES["parquet"], "hub/train.parquet")
 
 
 def test_a_measured_dimmer_of_a_package_is_saved_as_a_profile(place, install, run, tmp_path, monkeypatch):
@@ -257,13 +258,41 @@ def test_a_metric_of_a_package_is_scored_and_listed(place, install, run, run_pro
     assert "mae" in run_process("evaluate", "--help").stdout
 
 
-@pytest.mark.parametrize(("name", "check"), [("square", "check_source"), ("dusk", "check_dimmer")])
+def test_a_half_written_plug_in_is_told_what_it_lacks_and_nothing_is_made(place, install, run):
+    install("dusk")
+    code = Path("site/example.py")
+    code.write_text(code.read_text().replace('kind = "dusk"', 'kind = "dawn"') + "\n\nDUSK = Dusk(0.1)\n")
+    words = ["dim", "--profile", "dusk", "--source", "photos/", "--executor", "serial", "--shards", "out"]
+    for value, said in (
+        ("Dusk", "the dimmer dusk of example:Dusk cannot be used: its kind is 'dawn'"),
+        ("DUSK", "it is an object, whose constants would be lost"),
+        ("dataclass", "has no fitted, compats, load()"),
+    ):
+        points = next(Path("site").glob("*.dist-info")) / "entry_points.txt"
+        points.write_text(f"[dimmagen.dimmers]\ndusk = example:{value}\n")
+        done = run(*words)
+        assert done.returncode == 1
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+        assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [
+        ("square", "check_source"),
+        ("dusk", "check_dimmer"),
+        ("two-convolutions", "check_network"),
+        ("mae", "check_metric"),
+    ],
+)
 def test_the_examples_keep_their_contracts(name, check, tmp_path, monkeypatch):
     _, attribute, code = EXAMPLES[name]
     (tmp_path / "example.py").write_text(code, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "example", raising=False)
-    getattr(dimmagen, check)(getattr(importlib.import_module("example"), attribute)())
+    found = getattr(importlib.import_module("example"), attribute)
+    getattr(dimmagen, check)(found() if isinstance(found, type) else found)
 
 
 def test_the_project_file_of_the_page_makes_a_package_that_pip_installs(tmp_path):

@@ -28,6 +28,7 @@ _COMMANDS = {
     "make_dataset": "dim",
     "make_subset": "subset",
     "verify": "verify",
+    "verify_mixhq": "verify",
 }
 
 _STRAY_PATHS = (

@@ -81,6 +81,7 @@ def reproduce(
         labels=labels,
         profile=profile,
         workers=execution.workers,
+        out=out,
     )
     with PairProgress(Console(stderr=True)) as progress, results_alone_on_stdout():
         made = original.make(out, execution, progress)
@@ -93,9 +94,11 @@ def reproduce(
             code="other-environment" if note else "failed",
             files=difference.files,
         )
+    new = made.counts.pairs - progress.done_before
+    before = "" if not progress.done_before else f" ({new or 'none'} made now, the others were there)"
     echo(
         f"{out} is identical to {manifest_path}: {pluralize(made.counts.pairs, 'pair')} in "
-        f"{pluralize(len(made.shards), 'shard')}."
+        f"{pluralize(len(made.shards), 'shard')}{before}."
     )
     return dataset_result(out, made, identical=True)
 

@@ -39,7 +39,7 @@ CODES = {
     "other-settings": "a folder holds a run of other settings, or inputs are not the recorded ones",
     "out-of-range": "a value is outside its range",
     "own-output": "a source is something that dimmagen itself has written",
-    "plugin-broken": "a plug-in cannot be imported",
+    "plugin-broken": "a plug-in cannot be imported, or is not complete",
     "refused": "a place refuses access: no such bucket, wrong credentials, or no permission",
     "source-changed": "a source file is gone, or no longer what was indexed",
     "too-small": "an image, or the number of images, is too small for what is asked",

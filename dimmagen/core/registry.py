@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
-from dimmagen.core.errors import DimmagenError, UnknownNameError, UsageError
+from dimmagen.core.errors import DimmagenError, UnknownNameError, UsageError, fault_of
 
 T = TypeVar("T")
 Item = TypeVar("Item")
+Faults = Callable[[str, Any], Iterable[str]]
+"""Given a name and the object of that name: why it cannot be used, in a few words each; nothing if it can."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
@@ -36,6 +38,8 @@ class Registry(Mapping[str, T], Generic[T]):
         group: group of the entry points, such as `dimmagen.sources`.
         builtin: `module:attribute` by name, imported on first use.
         instantiate: whether a registered class is replaced by an instance, created without arguments.
+        faults: finds out whether an object is complete, before it is used for the first time. Without it,
+            what a half-written plug-in lacks would come up in the middle of a run, or never.
 
     Example:
         >>> numbers = Registry[int]("number", "example.numbers", {"pi": "math:pi"})
@@ -44,10 +48,18 @@ class Registry(Mapping[str, T], Generic[T]):
     """
 
     def __init__(
-        self, kind: str, group: str, builtin: Mapping[str, str] | None = None, *, instantiate: bool = False
+        self,
+        kind: str,
+        group: str,
+        builtin: Mapping[str, str] | None = None,
+        *,
+        instantiate: bool = False,
+        faults: Faults = lambda name, item: (),
     ) -> None:
         self.kind, self.group = kind, group
         self._instantiate = instantiate
+        self._faults = faults
+        self._complete: dict[str, T] = {}
         self._builtin = dict(builtin or {})
         self._loaded: dict[str, T] = {}
         self._entry_points: dict[str, EntryPoint] | None = None
@@ -71,11 +83,16 @@ class Registry(Mapping[str, T], Generic[T]):
 
         Raises:
             UnknownNameError: there is no object of that name.
-            DimmagenError: the plug-in that provides it cannot be imported.
+            DimmagenError: the plug-in that provides it cannot be imported, or the object is not complete.
         """
         if name not in self._loaded:
             self._loaded[name] = self._load(name)
-        return self._loaded[name]
+        item = self._loaded[name]
+        # Not where it is registered: a decorator may stand below another one that completes the class.
+        if self._complete.get(name) is not item:
+            self._refuse_incomplete(name, item)
+            self._complete[name] = item
+        return item
 
     def __contains__(self, name: object) -> bool:
         return name in self._loaded or name in self._builtin or name in self._plugins()
@@ -118,6 +135,22 @@ class Registry(Mapping[str, T], Generic[T]):
                 name=name,
             ) from error
 
+    def _refuse_incomplete(self, name: str, item: T) -> None:
+        try:
+            faults = list(self._faults(name, item))
+        except Exception as error:  # in the code of the plug-in
+            faults = [fault_of(error)]
+        if faults:
+            point = self._plugins().get(name)
+            where = f" of {point.value}" if point else ""
+            raise DimmagenError(
+                f"the {self.kind} {name}{where} cannot be used: {'; '.join(faults)}",
+                "correct it, as docs/extending.md shows, or uninstall its package",
+                code="plugin-broken",
+                kind=self.kind,
+                name=name,
+            )
+
     def _made(self, item: Any) -> T:
         return item() if self._instantiate and isinstance(item, type) else item
 
@@ -147,6 +180,24 @@ class Registry(Mapping[str, T], Generic[T]):
                 kind=self.kind,
                 name=name,
             )
+
+
+def missing(item: Any, attributes: Iterable[str], methods: Iterable[str]) -> Iterator[str]:
+    """What an object has to have and has not, as one text for :data:`Faults`.
+
+    Args:
+        item: any object.
+        attributes, methods: their names.
+    """
+    lacking = [name for name in attributes if not hasattr(item, name)]
+    lacking += [f"{name}()" for name in methods if not callable(getattr(item, name, None))]
+    if lacking:
+        yield f"{described(item)} has no {', '.join(lacking)}"
+
+
+def described(item: Any) -> str:
+    """An object for a message: `the class Square`, or `an object of Square`."""
+    return f"the class {item.__name__}" if isinstance(item, type) else f"an object of {type(item).__name__}"
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:

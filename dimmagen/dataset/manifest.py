@@ -119,10 +119,21 @@ class Manifest(_Strict):
         if storage.is_local(out) and not storage.is_folder(out):
             what = "is not a folder" if storage.exists(out) else "does not exist"
             raise UsageError(f"{out} {what}", "give the folder of a data set", code="missing-path", path=out)
-        _refuse_other_kinds(out)
+        if storage.is_local(out):
+            _refuse_other_kinds(out, storage.list_names(out))
         try:
             return cls.read(storage.join(out, MANIFEST))
         except FileNotFoundError:
+            if not storage.is_local(out):  # asked only now: a listing costs requests
+                names = storage.list_names(out)
+                if not names:
+                    raise UsageError(
+                        f"there is nothing at {out}",
+                        "give the URL of a data set",
+                        code="missing-path",
+                        path=out,
+                    ) from None
+                _refuse_other_kinds(out, names)
             raise DimmagenError(
                 f"{out} has no {MANIFEST}, so it is not a finished data set",
                 "if a run was stopped there, start it again to continue it; if it is a folder of photos, "
@@ -358,9 +369,9 @@ def build_manifest(
     )
 
 
-def _refuse_other_kinds(out: str) -> None:
-    """Say what a folder is if it is something else that dimmagen has written."""
-    kind = kind_of(storage.list_names(out)) if storage.is_local(out) else ""
+def _refuse_other_kinds(out: str, names: list[str]) -> None:
+    """Say what a folder with these names is if it is something else that dimmagen has written."""
+    kind = kind_of(names)
     if kind == "a MixHQ":
         raise _is_mixhq(out, f"{out} is a MixHQ")
     if kind == "an export":
@@ -375,7 +386,7 @@ def _refuse_other_kinds(out: str) -> None:
 def _is_mixhq(path: str, what: str) -> DimmagenError:
     return DimmagenError(
         f"{what}: light images only, without dark ones",
-        "make a data set of it with `make_dataset()`",
+        "make a data set of it with `make_dataset()`; `verify_mixhq()` checks what is there",
         code="wrong-format",
         path=path,
     )

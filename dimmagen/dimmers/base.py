@@ -1,8 +1,10 @@
 """The interface of dimmer models, the registry of their kinds, and the random draws of a pair."""
 
+import inspect
+import json
 from abc import abstractmethod
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
@@ -10,7 +12,7 @@ import numpy as np
 
 from dimmagen.core import keyed_random
 from dimmagen.core.errors import UsageError
-from dimmagen.core.registry import Registry
+from dimmagen.core.registry import Registry, missing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -222,6 +224,41 @@ def _constants(model: Any) -> dict[str, Any]:
     return {field.name: getattr(model, field.name) for field in fields(model)}
 
 
+def kind_faults(name: str, kind: Any) -> Iterator[str]:
+    """Why an object cannot be the entry of that name in :data:`DIMMERS`."""
+    is_formula = isinstance(kind, type) and FormulaDimmer in kind.__mro__
+    lacking = list(missing(kind, ("fitted", "compats", *(("kind",) if is_formula else ())), ("load",)))
+    yield from lacking
+    if lacking:
+        return
+    if getattr(kind, "kind", name) != name:
+        yield f"its kind is {kind.kind!r}, but it is registered as {name!r}"
+    if FormulaDimmer in type(kind).__mro__:
+        yield "it is an object, whose constants would be lost: register its class, or a subclass with others"
+        return
+    without_effect = _constant_faults(kind) if is_formula else []
+    yield from without_effect
+    if not kind.fitted and not without_effect:
+        json.dumps(kind.parameters())
+
+
+def _constant_faults(formula: type) -> list[str]:
+    """Constants of a formula that its objects would not have, and its fingerprint neither."""
+    annotated = inspect.get_annotations(formula)
+    if not is_dataclass(formula) or (annotated and "__dataclass_fields__" not in vars(formula)):
+        return [f"{formula.__name__} is no dataclass: put @dataclass(frozen=True) above it"]
+    faults = []
+    for field in fields(formula):
+        value = getattr(formula, field.name, field.default)
+        is_slot = inspect.ismemberdescriptor(value)
+        if field.default is not MISSING and not is_slot and value is not field.default:
+            kind = field.type.__name__ if isinstance(field.type, type) else field.type
+            faults.append(
+                f"{field.name} = {value!r} has no effect without its type: {field.name}: {kind} = {value!r}"
+            )
+    return faults
+
+
 # Fitted kinds first, then formulas, in the order in which profiles are listed.
 DIMMERS: Registry[DimmerKind] = Registry(
     "dimmer",
@@ -234,4 +271,5 @@ DIMMERS: Registry[DimmerKind] = Registry(
         "gamma": "dimmagen.dimmers.closed_form:GammaModel",
         "lid": "dimmagen.dimmers.closed_form:LidModel",
     },
+    faults=kind_faults,
 )

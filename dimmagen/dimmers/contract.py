@@ -1,12 +1,13 @@
 """A contract test for dimmer models, to be run by their authors: `dimmagen.check_dimmer(model)`."""
 
+import inspect
 import json
 import pickle
 
 import numpy as np
 
 from dimmagen.core.errors import UsageError
-from dimmagen.dimmers.base import DimmerModel, Draw
+from dimmagen.dimmers.base import DimmerModel, Draw, FormulaDimmer, kind_faults
 from dimmagen.dimmers.dimmer import ImageDimmer
 
 
@@ -16,7 +17,8 @@ def check_dimmer(model: DimmerModel) -> None:
     The model must be pure (the same image and draw give the same bytes, and the light image stays
     unchanged), keep shape and type for odd sizes, single pixels and non-contiguous arrays, draw its noise
     from the draw's key alone, not become darker for a larger gamma, have settings that JSON can represent,
-    and survive pickling, as workers receive a pickled copy.
+    and survive pickling, as workers receive a pickled copy. The first frame of a clip is its image, and what
+    a device computes is what the processor does. A formula's class can be registered under its kind.
 
     Args:
         model: an instance of the registered class, such as `Dusk()`.
@@ -30,6 +32,10 @@ def check_dimmer(model: DimmerModel) -> None:
     """
     is_model = hasattr(model, "dim") and not isinstance(model, type)
     _check(is_model, f"{model!r} is not a dimmer model: give an instance of its class")
+    _check(bool(getattr(model, "kind", "")), f"{type(model).__name__} has no kind")
+    if FormulaDimmer in inspect.getmro(type(model)):
+        faults = list(kind_faults(model.kind, type(model)))
+        _check(not faults, "; ".join(faults))
     generator = np.random.Generator(np.random.PCG64(7))
     light = generator.integers(0, 256, (37, 51, 3), np.uint8)
     draw = Draw(gamma=1.0, tau=model.tau, exposure=1.0, noise_seed=12345)
@@ -44,6 +50,12 @@ def check_dimmer(model: DimmerModel) -> None:
         np.array_equal(model.dim(np.asfortranarray(light), draw), dark),
         "another memory layout of the same image gives other pixels",
     )
+    _check(np.array_equal(model.dim_frame(light, draw, 0), dark), "frame 0 of a clip is not the image of dim")
+    frame = model.dim_frame(light, draw, 3)
+    _check(frame.dtype == np.uint8 and frame.shape == light.shape, f"a frame is {frame.dtype} {frame.shape}")
+    _check(np.array_equal(model.dim_frame(light, draw, 3), frame), "the same frame came out differently")
+    if model.on_device:
+        _check_device(model, light, draw, dark)
     for shape in ((1, 1, 3), (1, 9, 3), (9, 1, 3)):
         small = model.dim(np.full(shape, 128, np.uint8), draw)
         _check(small.shape == shape, f"an image {shape} became {small.shape}")
@@ -63,6 +75,18 @@ def check_dimmer(model: DimmerModel) -> None:
             raise AssertionError(f"the part {part} cannot be switched off: {error}") from error
         _check(without.settings() != settings, f"without {part} the settings are the same")
     _check_draws(model)
+
+
+def _check_device(model: DimmerModel, light: np.ndarray, draw: Draw, dark: np.ndarray) -> None:
+    """A batch of tensors becomes what the images become one by one."""
+    import torch
+
+    lights = torch.from_numpy(np.stack([light, light]).transpose(0, 3, 1, 2).copy())
+    exposed = model.expose_tensors(lights, [draw, draw]).numpy()[1].transpose(1, 2, 0)
+    _check(
+        np.array_equal(model.develop(np.ascontiguousarray(exposed)), dark),
+        "expose_tensors and develop give other pixels than dim",
+    )
 
 
 def _check_draws(model: DimmerModel) -> None:

@@ -11,6 +11,7 @@ from skimage.registration import phase_cross_correlation
 
 _LONGEST = 1536  # pixels: larger images are averaged over blocks, as single pixels are noise and take minutes
 _LEAST = 256  # pixels: the shorter side keeps as many
+_SHOWN_SIGMA = 4.0  # pixels or blocks: the edges of black areas are no detail
 _PART = 512  # pixels: the sides of what is compared of each quarter, at most
 _MIN_PARTS = 3  # a turn and a scale have four numbers, a part gives two
 _MAX_RESIDUAL = 0.25  # of the corners' distance, RMS: more is not a rotation, but water or leaves that moved
@@ -39,23 +40,32 @@ class PairDetail:
 
     Attributes:
         dark, light: float32 (H // block, W // block).
+        shown: float32 (H // block, W // block), 0 to 1: how much around a place the dark image is not black.
         block: pixels; the side of the blocks whose averages stand for the pixels of a large image.
     """
 
     dark: np.ndarray
     light: np.ndarray
+    shown: np.ndarray
     block: int
 
     @classmethod
     def of(cls, dark: np.ndarray, light: np.ndarray) -> "PairDetail":
         """The detail of two images of equal size, uint8 (H, W, 3), RGB."""
         block = _block(dark.shape)
-        return cls(_detail(_averaged(dark, block)), _detail(_averaged(light, block)), block)
+        is_shown = _averaged(np.asarray((dark > 0).any(2, keepdims=True)), block)[..., 0].astype(np.float32)
+        dark, light = (_detail(_averaged(image, block)) for image in (dark, light))
+        return cls(dark, light, gaussian_filter(is_shown, _SHOWN_SIGMA), block)
 
     def windowed(self, part: tuple[slice, slice] = np.s_[:, :]) -> tuple[np.ndarray, np.ndarray]:
         """The detail of a part of both images, fading to its edges: float64 (h, w) each."""
         window = np.outer(*map(np.hanning, self.dark[part].shape))
         return self.dark[part] * window, self.light[part] * window
+
+    def windowed_where_shown(self, part: tuple[slice, slice] = np.s_[:, :]) -> tuple[np.ndarray, np.ndarray]:
+        """:meth:`windowed` without what the dark image does not show, because it is black."""
+        dark, light = self.windowed(part)
+        return dark * self.shown[part], light * self.shown[part]
 
 
 def shift_between(dark: np.ndarray, light: np.ndarray) -> tuple[float, float, float]:
@@ -70,7 +80,7 @@ def shift_of(detail: PairDetail) -> tuple[float, float, float]:
         (rows, columns, error): the content of the dark image is shifted by that many pixels down and to the
         right; the error is 0 for equal structure and close to 1 for no common structure.
     """
-    rows, columns, error = _correlated(detail.windowed())
+    rows, columns, error = _correlated(detail.windowed_where_shown())
     return rows * detail.block, columns * detail.block, error
 
 
@@ -127,7 +137,7 @@ def turn_of(detail: PairDetail, min_side: int, max_error: float) -> Turn | None:
         sides = part[0].stop - part[0].start, part[1].stop - part[1].start
         if min(sides) < min_side:
             return None
-        down, right, error = _correlated(detail.windowed(part))
+        down, right, error = _correlated(detail.windowed_where_shown(part))
         if error <= max_error:
             rows += [(1, 0, top, left), (0, 1, left, -top)]
             shifts += [down, right]

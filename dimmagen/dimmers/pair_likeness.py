@@ -16,6 +16,7 @@ def agree_in_place(detail: PairDetail) -> bool:
     """Whether the structures of two images correlate best without a shift, and far less with any other one.
 
     Noise lowers the correlation of a pair but not the place of its peak; those of two scenes have any place.
+    Black areas of the dark image count: without them, no shift would have most in common in any case.
     """
     structures = detail.windowed()
     height, width = structures[0].shape

@@ -23,7 +23,7 @@ from dimmagen.dimmers.pair_lists import pairs_of_list
 from dimmagen.dimmers.pair_matching import FoundPairs, listed
 from dimmagen.dimmers.pair_patterns import is_pattern, pairs_of_pattern
 from dimmagen.images.camera_name import camera_name
-from dimmagen.images.codec import ImageError, decode_rgb8
+from dimmagen.images.codec import IMAGE_EXTENSIONS, ImageError, decode_rgb8
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ MIN_SIDE = 32  # pixels; noise is measured in blocks of 16, of which there have 
 SATURATED_SHARE = 0.25  # of the light image at full scale, where the colour is lost
 BLACK_SHARE = 0.5  # of the dark image that is exactly black
 _MAX_WARNINGS = 5
+_PACKED = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -285,6 +286,8 @@ def _differences(pair: RealPair) -> list[PairProblem]:
     if error > MAX_STRUCTURE_ERROR:
         if not agree_in_place(detail):
             text = "has no structure in common: two scenes, or nothing in the picture"
+            if shift_of(PairDetail.of(pair.dark[::-1, ::-1], pair.light))[2] <= MAX_STRUCTURE_ERROR:
+                text = "does not lie on itself: one of its images is upside down"
             return [PairProblem(pair.name, "unrelated", text, fatal=False, mismatched=True)]
         text = "shows little of the light picture in the dark one: it is very noisy, or something moved"
         findings.append(PairProblem(pair.name, "hidden", text, fatal=False))
@@ -306,12 +309,28 @@ def _find(path: str | Path) -> FoundPairs:
         return pairs_of_pattern(str(path))
     place = storage.only_local(path).expanduser()
     if place.is_file():
+        _refuse_no_list(place)
         return pairs_of_list(place)
     if not place.is_dir():
         raise UsageError(
             f"there is no file or folder {place}", "correct the path", code="missing-path", path=str(place)
         )
     return pairs_of_folder(place)
+
+
+def _refuse_no_list(path: Path) -> None:
+    """Refuse a file that is no list by its name: an archive, or one image."""
+    ending = path.suffix.lower()
+    if ending in _PACKED:
+        what, todo = "is packed: pairs are read from folders", "unpack it, and give the folder"
+    elif ending in IMAGE_EXTENSIONS:
+        what, todo = (
+            "is one image",
+            "give the folder of the pairs, or a CSV file with two columns, dark and light",
+        )
+    else:
+        return
+    raise UsageError(f"{path} {what}", todo, code="wrong-format", path=str(path))
 
 
 def _read_pair(name: str, dark: Path, light: Path) -> RealPair:

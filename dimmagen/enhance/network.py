@@ -7,17 +7,17 @@ own, for machines without a GPU, and does not need diffusers.
 import importlib
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dimmagen.core.errors import UsageError
-from dimmagen.core.registry import Registry
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.registry import Registry, described
 from dimmagen.enhance.acceleration import Acceleration
 from dimmagen.enhance.fused_norms import fuse_norms
 from dimmagen.enhance.inputs import CHANNELS, CONDITION_STEPS
@@ -64,6 +64,7 @@ class EnhancementNetwork(nn.Module):
     Raises:
         UnknownNameError: there is no such architecture.
         UsageError: the architecture needs a package that is not installed.
+        DimmagenError: when it is called, the architecture gives something of another shape.
     """
 
     def __init__(self, architecture: str = "compact") -> None:
@@ -99,7 +100,21 @@ class EnhancementNetwork(nn.Module):
     def forward(self, inputs: Tensor, condition: Tensor) -> Tensor:
         inputs = inputs.contiguous(memory_format=self.memory_format)
         residual = self.unet(inputs, condition)
+        if not torch.compiler.is_compiling():
+            self._refuse_other_shape(residual, (len(inputs), 3, *inputs.shape[2:]))
         return (torch.sigmoid(residual.float()) + inputs[:, :3]).clamp(0, 1)
+
+    def _refuse_other_shape(self, residual: Any, wanted: tuple[int, ...]) -> None:
+        """One channel, or one number for an image, would be repeated without a word."""
+        found = tuple(residual.shape) if isinstance(residual, Tensor) else type(residual).__name__
+        if found != wanted:
+            raise DimmagenError(
+                f"the architecture {self.architecture_name} gives {found}, not a tensor of {wanted}",
+                "fix its forward()",
+                code="plugin-broken",
+                kind="architecture",
+                name=self.architecture_name,
+            )
 
 
 class CompactUNet(nn.Module):
@@ -223,7 +238,27 @@ def _ignore_broken_torchvision() -> None:
         setattr(import_utils, "_torchvision_available", False)  # noqa: B010 - private, so unknown to mypy
 
 
-ARCHITECTURES: Registry[Architecture] = Registry("architecture", "dimmagen.networks")
+def architecture_faults(name: str, architecture: Any) -> Iterator[str]:
+    """Why an object cannot be an architecture, for the registry."""
+    if not isinstance(architecture, Architecture):
+        yield f"{described(architecture)} is no Architecture: make one of a function that builds the network"
+        return
+    if isinstance(architecture.build, nn.Module) or not callable(architecture.build):
+        yield "build is no function that makes a network: every network of a run has weights of its own"
+    for number, least in (("multiple", 1), ("margin", 0), ("bytes_per_pixel", 1)):
+        value = getattr(architecture, number)
+        if not isinstance(value, int) or value < least:
+            yield f"its {number} is {value!r}, not a whole number from {least}"
+    for rate in ("learning_rate", "finetuning_rate"):
+        if not getattr(architecture, rate) > 0:
+            yield f"its {rate} is not above 0"
+    if architecture.inputs_of not in ("crop", "image"):
+        yield f"its inputs_of is {architecture.inputs_of!r}, not crop or image"
+
+
+ARCHITECTURES: Registry[Architecture] = Registry(
+    "architecture", "dimmagen.networks", faults=architecture_faults
+)
 # Local throughout (no normalisation over the image, no attention): inside the margin, which covers the
 # receptive field, the result on a tile equals that on the whole image.
 ARCHITECTURES.register("compact")(

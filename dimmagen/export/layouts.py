@@ -4,9 +4,12 @@ If a layout names several places for a split, each holds the same pairs: the rea
 about its folders, and all of them find theirs (hard links, not copies).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
 
-from dimmagen.core.registry import Registry
+from dimmagen.core.registry import Registry, described
 from dimmagen.export.labels import COCO, MASKS, NO_LABELS, VOC, YOLO, LabelFormat
 from dimmagen.export.listings import FILE_LIST, META_INFO, NO_LISTING, PAIR_LIST, Listing, Place
 from dimmagen.export.stores import JPEG, LMDB, PNG, Store
@@ -263,6 +266,49 @@ _ALL = (
         ),
     ),
 )
-LAYOUTS: Registry[Layout] = Registry("layout", "dimmagen.layouts")
+
+
+def layout_faults(name: str, layout: Any) -> Iterator[str]:
+    """Why an object cannot be the layout of that name, for the registry."""
+    if not isinstance(layout, Layout):
+        yield f"{described(layout)} is no Layout"
+        return
+    if layout.name != name:
+        yield f"its name is {layout.name!r}, but it is registered as {name!r}"
+    taken: set[str] = set()
+    for split, places in (("train", layout.train), ("validation", layout.validation), ("test", layout.test)):
+        if not _are_places(places):
+            yield f"{split} is {places!r}, not a tuple of (dark, light) folders, such as (('low', 'high'),)"
+            continue
+        folders = [str(PurePosixPath(folder)) for place in places for folder in place if folder]
+        if outside := [folder for folder in folders if not _is_inside(folder)]:
+            yield f"{outside[0]!r} is not a folder inside the export"
+        if any("" in place for place in places) and layout.paired:
+            yield f"{split} has images of one side only, which needs paired=False"
+        shared = taken.intersection(folders) if "{split}" not in layout.names else set()
+        if shared or len(set(folders)) < len(folders):
+            yield f"{split} would write two images to one file: its folders {folders} are not all different"
+        taken.update(folders)
+    if not layout.train:
+        yield "train has no folder"
+
+
+def _are_places(places: Any) -> bool:
+    """Whether something is the folders of a split."""
+    return isinstance(places, tuple) and all(
+        isinstance(place, tuple)
+        and len(place) == 2
+        and all(isinstance(one, str) for one in place)
+        and any(place)
+        for place in places
+    )
+
+
+def _is_inside(folder: str) -> bool:
+    path = PurePosixPath(folder)
+    return not path.is_absolute() and ".." not in path.parts and not PureWindowsPath(folder).anchor
+
+
+LAYOUTS: Registry[Layout] = Registry("layout", "dimmagen.layouts", faults=layout_faults)
 for _layout in _ALL:
     LAYOUTS.register(_layout.name)(_layout)

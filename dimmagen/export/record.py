@@ -54,7 +54,8 @@ def _differences(before: Mapping | None, plan: Mapping) -> str:
     if before is None:
         return "its note is damaged"
     names = [name for name in {**plan, **before} if before.get(name) != plan.get(name)]
-    return ", ".join(f"{name}: {before.get(name)} → {plan.get(name)}" for name in names)
+    shown = [["not set" if one.get(name) is None else one[name] for one in (before, plan)] for name in names]
+    return ", ".join(f"{name}: {old} → {new}" for name, (old, new) in zip(names, shown, strict=True))
 
 
 def _refuse_occupied(out: Path, claims: Sequence[str] | None) -> None:

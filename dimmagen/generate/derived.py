@@ -155,7 +155,7 @@ def write_derived(
         DimmagenError: one of the sets is damaged, or `out` cannot be written.
     """
     out = storage.local_path(out) or out
-    _refuse_itself(out, sets)
+    refuse_itself(out, [pairs.out for pairs in sets])
     folder = DatasetFolder(out, discards=False)
     on_start(len(picked))
     shards = []
@@ -202,8 +202,17 @@ class _LightCount:
         return {source: len(np.unique(np.frombuffer(keys, np.uint64))) for source, keys in self._keys.items()}
 
 
-def _refuse_itself(out: str, sets: Iterable[PairSet]) -> None:
-    if _place(out) in (_place(pairs.out) for pairs in sets):
+def refuse_itself(out: str, origins: Iterable[str]) -> None:
+    """Refuse to write a data set where one is that it is made from.
+
+    Args:
+        out: folder or fsspec URL of the new set.
+        origins: those of the others.
+
+    Raises:
+        UsageError: it is one of them, maybe under another name.
+    """
+    if _place(out) in map(_place, origins):
         raise UsageError(
             f"`out={out}` is the data set itself",
             "choose another folder",

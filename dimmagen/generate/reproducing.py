@@ -19,6 +19,7 @@ from dimmagen.dataset.croissant import CROISSANT
 from dimmagen.dataset.generations import GENERATIONS
 from dimmagen.dataset.manifest import EXCLUDE, MANIFEST, Manifest, Run, changes
 from dimmagen.dataset.reader import ROWS_ALONE, open_pairs
+from dimmagen.generate.derived import refuse_itself
 from dimmagen.generate.execution import Execution
 from dimmagen.generate.from_manifest import dimmer_from_manifest, settings_from_manifest
 from dimmagen.generate.pair import MAX_SIDES, BuildDimmer, PairSettings
@@ -65,9 +66,10 @@ class Reproduction:
             execution, progress: as for :func:`.generate_dataset`.
 
         Raises:
-            UsageError: the photos are not those of the original; nothing is written.
+            UsageError: the photos are not those of the original, or `out` is its folder; nothing is written.
             DimmagenError: as :func:`.generate_dataset`.
         """
+        refuse_itself(out, [folder_of(self.path)])
         lights, build, labels = self.lights, self.build_dimmer, self.labels
         if self.membership and isinstance(lights, StagedLightImages):
             original = open_pairs(folder_of(self.path), ("light_member", "transform"))
@@ -133,6 +135,7 @@ def open_reproduction(
     labels: str | None = None,
     profile: str | None = None,
     workers: int | None = None,
+    out: str | None = None,
 ) -> Reproduction:
     """Read a manifest, and scan the photos that its data set was made from.
 
@@ -143,13 +146,17 @@ def open_reproduction(
         labels: as for :func:`.open_labels`, if the data set has labels.
         profile: folder of its profile, where the recorded name does not find it.
         workers: threads of the index pass; default one per processor.
+        out: of the data set to make, which is refused before any scan where it is the original.
 
     Raises:
-        UsageError: the data set is a subset or a merge, its labels are not given, the package of its dimmer
-            or of a source is not installed, or as :func:`.open_light_images`.
+        UsageError: `out` is the folder of the original, the data set is a subset or a merge, its labels are
+            not given, the package of its dimmer or of a source is not installed, or as
+            :func:`.open_light_images`.
         DimmagenError: the manifest is damaged, or as :func:`.open_light_images`.
     """
     manifest = Manifest.find(path)
+    if out is not None:
+        refuse_itself(out, [folder_of(path)])
     _refuse_derived(manifest, path)
     _require_labels(manifest, path, labels)
     if labels:

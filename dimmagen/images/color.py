@@ -23,6 +23,12 @@ _PROBES = 18  # levels per channel
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Code points of ITU-T H.273, tables 2 and 3.
 _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+_OTHER_TRANSFERS = {
+    5: "gamma 2.8",
+    8: "linear light",
+    9: "logarithmic",
+    10: "logarithmic",
+}  # all else is near sRGB
 _WIDE_PRIMARIES = {9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}
 # PNG, third edition, 11.3.2: the exponent of encoding, and x and y of white, red, green, blue, times 100,000.
 # Frames of BT.709 clips have 50994 by FFmpeg, and are taken for sRGB as the clips are.
@@ -145,6 +151,11 @@ def unsupported_color(data: bytes, profile: bytes) -> tuple[str, str] | None:
     if primaries in _WIDE_PRIMARIES and not profile:
         name = _WIDE_PRIMARIES[primaries]
         return "color-space", f"has colours of {name} and no ICC profile: convert it to sRGB first"
+    if transfer in _OTHER_TRANSFERS and not profile:
+        name = _OTHER_TRANSFERS[transfer]
+        return "color-space", f"has the transfer function {name} and no ICC profile: convert it to sRGB first"
+    if data.startswith(_PNG_SIGNATURE) and _png_chunks(data).get(b"cICP", b"")[3:] == b"\0":
+        return "color-space", "has samples of limited range (cICP), as video: convert it to full range first"
     if not profile and data.startswith(_PNG_SIGNATURE) and (what := _not_srgb_by_numbers(_png_chunks(data))):
         return "color-space", f"has {what} and no ICC profile: convert it to sRGB first"
     return None

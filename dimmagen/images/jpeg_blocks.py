@@ -15,6 +15,7 @@ import numpy as np
 from dimmagen.core.compiled import jit
 
 _RESTART = re.compile(rb"\xff+([\xd0-\xd7])")
+_RESTARTS = range(0xD0, 0xD8)
 _SIDE, _COEFFICIENTS = 8, 64  # of a block
 _TABLES = 32  # by class, 0 or 1, and number
 _LONGEST, _SHORT = 16, 9  # bits of a code, and of those that are looked up in a table that fits into a cache
@@ -171,7 +172,7 @@ def read_scan(frame: Frame, header: bytes, coded: bytes, tables: HuffmanTables, 
     if not tables.write({*means, *details}):  # frames of a clip may go without
         return Blocks.UNKNOWN
     per_interval = interval or units
-    intervals = _intervals(coded, interval)
+    intervals = _intervals(coded, interval, -(-units // per_interval))
     if intervals is None:
         return Blocks.FOREIGN
     stored, ends = intervals
@@ -194,12 +195,14 @@ def read_scan(frame: Frame, header: bytes, coded: bytes, tables: HuffmanTables, 
     return Blocks.WHOLE if is_filled else Blocks.FOREIGN
 
 
-def _intervals(coded: bytes, interval: int) -> tuple[np.ndarray, np.ndarray] | None:
+def _intervals(coded: bytes, interval: int, needed: int) -> tuple[np.ndarray, np.ndarray] | None:
     """The bits of a scan without stuffed bytes and restart markers, and where each interval ends in them.
 
     Returns:
-        uint8 (bytes,) and int64 (intervals,); None if the markers do not follow each other.
+        uint8 (bytes,) and int64 (intervals,); None if the markers are in disorder, or too many.
     """
+    if interval and sum(coded.count(bytes([0xFF, marker])) for marker in _RESTARTS) > needed:
+        return None  # before each is a piece of memory
     pieces = _RESTART.split(coded) if interval else [coded]
     if any(number[0] != 0xD0 + index % 8 for index, number in enumerate(pieces[1::2])):
         return None

@@ -1,12 +1,13 @@
 """The registry of image metrics, which score an enhanced image against its ground truth."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import Any
 
 import numpy as np
 
-from dimmagen.core.registry import Registry
+from dimmagen.core.errors import DimmagenError, fault_of
+from dimmagen.core.registry import Registry, described
 
 Score = Callable[[np.ndarray, np.ndarray], float]
 """(output, truth), both uint8 (H, W, 3) RGB of equal size -> the score; NaN where it is not defined."""
@@ -61,13 +62,32 @@ class ImageMetric:
         """The scoring function as one of three images, also if it does not take the dark one.
 
         Raises:
-            DimmagenError: a file that it needs is missing or damaged.
+            DimmagenError: a file that it needs is missing or damaged; when it is called, it fails or gives no
+                number.
         """
-        function = self.load(files)
-        if self.takes_dark:
-            return cast(DarkScore, function)
-        score = cast(Score, function)
-        return lambda output, truth, dark: score(output, truth)
+        function: Callable = self.load(files)
+
+        def checked(output: np.ndarray, truth: np.ndarray, dark: np.ndarray) -> float:
+            images = (output, truth, dark) if self.takes_dark else (output, truth)
+            try:
+                return float(function(*images))
+            except (DimmagenError, MemoryError, OSError):
+                raise
+            except Exception as error:  # the package has its own errors
+                raise DimmagenError(
+                    f"the metric {self.title} fails ({fault_of(error)})",
+                    "fix that code, or leave the metric out",
+                    code="failed",
+                    metric=self.title,
+                ) from error
+
+        return checked
+
+
+def metric_faults(name: str, metric: Any) -> Iterator[str]:
+    """Why an object cannot be a metric, for the registry."""
+    if not isinstance(metric, ImageMetric):
+        yield f"{described(metric)} is no ImageMetric: make one with ImageMetric.of(title, function)"
 
 
 # Their order is that of the rows of tables and of the keys in JSON.
@@ -84,4 +104,5 @@ METRICS: Registry[ImageMetric] = Registry(
         "lpips_vgg": "dimmagen.metrics.image:LPIPS_VGG",
         "niqe": "dimmagen.metrics.image:NIQE",
     },
+    faults=metric_faults,
 )

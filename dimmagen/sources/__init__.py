@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.registry import Registry, did_you_mean
-from dimmagen.sources.base import Source
+from dimmagen.sources.base import Source, source_faults
 
 # The order decides the order in which candidates are examined, and so that of the rows of a catalog.
 SOURCES: Registry[Source] = Registry(
@@ -23,6 +23,7 @@ SOURCES: Registry[Source] = Registry(
         "sample": "dimmagen.sources.sample:SamplePhotos",
     },
     instantiate=True,
+    faults=source_faults,
 )
 
 

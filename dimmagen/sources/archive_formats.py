@@ -1,9 +1,10 @@
 """The registry of formats of files that hold images, beside zip and tar: see docs/extending.md."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
-from dimmagen.core.registry import Registry
+from dimmagen.core.registry import Registry, missing
 
 ArchiveMember = tuple[str, int, Any]
 """Name of an image, with an ending as image files have it; its bytes; and its place, a value of JSON."""
@@ -36,7 +37,24 @@ class ArchiveFormat(Protocol):
         ...
 
 
-ARCHIVES: Registry[ArchiveFormat] = Registry("archive format", "dimmagen.archives", instantiate=True)
+def format_faults(name: str, archive: Any) -> Iterator[str]:
+    """Why an object cannot be an archive format, for the registry."""
+    lacking = list(missing(archive, ("endings",), ("members", "read")))
+    yield from lacking
+    if lacking:
+        return
+    endings = (archive.endings,) if isinstance(archive.endings, str) else archive.endings
+    if not isinstance(endings, tuple) or not endings:
+        yield f"its endings are {endings!r}, not a tuple such as ('.parquet',)"
+    elif wrong := [
+        one for one in endings if not isinstance(one, str) or not re.fullmatch(r"(\.[^.A-Z]+)+", one)
+    ]:
+        yield f"its endings have {wrong[0]!r}: each begins with a dot and is in lower case"
+
+
+ARCHIVES: Registry[ArchiveFormat] = Registry(
+    "archive format", "dimmagen.archives", instantiate=True, faults=format_faults
+)
 
 
 def format_of(path: str) -> str:

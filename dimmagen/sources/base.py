@@ -1,10 +1,12 @@
 """The protocol of a source of light images, and a base class for sources of image files."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from dimmagen.core.registry import missing
 from dimmagen.images import codec
 from dimmagen.sources.rules import ACCEPTED, Facts, Verdict, rejected
 
@@ -133,6 +135,32 @@ class StillSource:
 
     def light(self, data: bytes, frame: str) -> np.ndarray:
         return self.reduce(codec.decode_rgb8(data, color_managed=True, is_whole=True)[0])[0]
+
+
+def source_faults(name: str, source: Any) -> Iterator[str]:
+    """Why an object cannot be the source of that name, for its registry and :func:`.check_source`."""
+    texts = ("name", "title", "terms", "default_path")
+    attributes = (*texts, "extensions", "max_bytes", "frames")
+    lacking = list(missing(source, attributes, ("judge_name", "examine", "light")))
+    yield from lacking
+    if lacking:
+        return
+    for text in texts:
+        value = getattr(source, text)
+        if not isinstance(value, str) or not (value.strip() or text == "default_path"):
+            yield f"its {text} is {value!r}, not a text"
+    if source.name != name:
+        yield f"its name is {source.name!r}, but it is registered as {name!r}"
+    if source.frames not in (("",), ("first", "last")):
+        yield f"frames are {source.frames}, not ('',) or ('first', 'last')"
+    endings = source.extensions
+    if not isinstance(endings, tuple) or not endings:
+        yield f"its extensions are {endings!r}, not a tuple such as ('.jpg', '.png')"
+    elif wrong := [one for one in endings if not isinstance(one, str) or not one or one != one.lower()]:
+        yield f"its extensions have {wrong[0]!r}, with which no name in lower case can end"
+    own = (getattr(type(source), "rule", None), type(source).examine)
+    if own == (StillSource.rule, StillSource.examine):
+        yield f"{type(source).__name__} has no rule()"
 
 
 def _with_step(facts: codec.ImageFacts, step: str) -> tuple[str, str]:

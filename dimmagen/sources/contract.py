@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from dimmagen.images import codec
-from dimmagen.sources.base import Examined, Source
+from dimmagen.sources.base import Examined, Source, source_faults
 from dimmagen.sources.rules import Verdict
 
 _HOSTILE = (b"", b"\x00" * 64, b"\xff\xd8\xff\xe0 cut off", b"PK\x03\x04", b"GIF89a")
@@ -35,17 +35,12 @@ def check_source(source: Source, examples: dict[str, bytes] | None = None) -> No
     """
     is_source = hasattr(source, "examine") and not isinstance(source, type)
     _check(is_source, f"{source!r} is not a source: give an instance of its class")
+    faults = list(source_faults(getattr(source, "name", ""), source))
+    _check(not faults, f"{source!r} is not a source: {'; '.join(faults)}")
     _check(
         bool(re.fullmatch("[a-z0-9]+", source.name)),
         f"the name {source.name!r} has characters other than a-z and 0-9",
     )
-    _check(bool(source.title.strip() and source.terms.strip()), "the title or the terms are missing")
-    _check(
-        source.frames in (("",), ("first", "last")),
-        f"frames are {source.frames}, not ('',) or ('first', 'last')",
-    )
-    _check(bool(source.extensions), "there are no extensions")
-    _check(all(one == one.lower() for one in source.extensions), "extensions are not in lower case")
     for data in _HOSTILE:
         for examined in source.examine(data):
             _check(not examined.verdict.accepted, f"bytes that are not an image are accepted: {data[:8]!r}")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dimmagen.core import storage
-from dimmagen.core.errors import DimmagenError
+from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.parquet import iter_rows
 from dimmagen.sources.catalog import ADDED_LATER, CATALOG_SCHEMA, CatalogRow
 from dimmagen.sources.rules import MIN_LIGHTNESS
@@ -43,11 +43,16 @@ def read_mixhq_manifest(path: str) -> dict:
     """The manifest of a finished MixHQ.
 
     Raises:
+        UsageError: there is nothing at all.
         DimmagenError: there is no manifest, or it is of another kind or version.
     """
     try:
         manifest = storage.read_json(storage.join(path, MIXHQ_MANIFEST))
     except FileNotFoundError:
+        if not storage.exists(path):
+            raise UsageError(
+                f"there is nothing at {path}", "give the folder of a MixHQ", code="missing-path", path=path
+            ) from None
         raise DimmagenError(
             f"{path} has no {MIXHQ_MANIFEST}: it is not finished",
             "run the same `build_mixhq()` again to finish it",
@@ -58,6 +63,13 @@ def read_mixhq_manifest(path: str) -> dict:
         raise DimmagenError(
             f"{path}/{MIXHQ_MANIFEST} is not JSON ({error})", "build it again", code="damaged", path=path
         ) from error
+    if isinstance(manifest, dict) and {"schema_version", "root_hash"} <= {*manifest}:
+        raise DimmagenError(
+            f"{path} is a data set of pairs, not a MixHQ",
+            "give the MixHQ that it was made from; `verify()` checks the pairs",
+            code="wrong-format",
+            path=path,
+        )
     is_grown = "generations" in manifest
     of_version = manifest.get("schema") == (GROWN_MIXHQ_SCHEMA if is_grown else MIXHQ_SCHEMA)
     is_whole = of_version and (not is_grown or _has_generations(manifest))

@@ -45,7 +45,8 @@ class Earlier:
         """
         if rule == "limit":
             raise UsageError(
-                "it was made with a limit on the number of its photos, so it is not known what belongs to it",
+                "what is there was made with a limit on the number of its photos, so it is not known which "
+                "belong to it",
                 "make a new one without `limit`",
                 code="conflict",
                 parameter="limit",

@@ -10,11 +10,17 @@ _RAW = (
     *(".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2"),
     *(".srf", ".srw", ".x3f"),
 )
-_RENAMED_JPEGS = (".jfif", ".jpe", ".jpg_large", ".jpeg_large")  # of Windows, and of downloads
+# Of Windows, of downloads, and of cameras with two lenses.
+_RENAMED_JPEGS = (".jfif", ".jfi", ".jif", ".jpe", ".pjpeg", ".pjp", ".jpg_large", ".jpeg_large", ".mpo")
 _PICTURES = {
     ".jxl": "JPEG XL",
     ".jp2": "JPEG 2000",
     ".j2k": "JPEG 2000",
+    ".jpf": "JPEG 2000",
+    ".jpx": "JPEG 2000",
+    ".jxr": "JPEG XR",
+    ".wdp": "JPEG XR",
+    ".avifs": "AVIF sequence",
     ".psd": "Photoshop",
     ".exr": "OpenEXR",
     ".hdr": "Radiance HDR",

@@ -9,9 +9,9 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from dimmagen import PairDataset, assert_same_dataset, pair_loader
+from dimmagen import PairDataset, assert_same_dataset, pair_loader, verify_mixhq
 from dimmagen.core import storage
-from dimmagen.core.errors import DimmagenError
+from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.generate.resume import DatasetFolder
 from tests.commands import exit_code
 from tests.dataset_helpers import write_photos
@@ -41,6 +41,20 @@ def set_on_s3(local, bucket):
 def dim_words(local, bucket, *more):
     source = bucket.upload(local / "mixhq", "mixhq")
     return ["dim", *SETTINGS, "--source", source, "--shards", f"{bucket.url}/out", *more]
+
+
+def test_a_place_with_nothing_is_a_wrong_path_as_a_folder_that_does_not_exist_is(
+    local, bucket, capsys, tmp_path
+):
+    mixhq = bucket.upload(local / "mixhq", "mixhq")
+    for nothing in (f"{bucket.url}/nothing", tmp_path / "nothing"):
+        assert exit_code("verify", nothing) == 2
+        with pytest.raises(UsageError, match="nothing") as caught:
+            verify_mixhq(str(nothing))
+        assert caught.value.code == "missing-path"
+    capsys.readouterr()
+    assert exit_code("stats", mixhq) == 1
+    assert "MixHQ: light images only" in capsys.readouterr().err
 
 
 def archive(photos, kind, path):

@@ -1,6 +1,7 @@
 """`replay`, `verify --reproduce` and `reproduce` as a user types them."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -225,3 +226,17 @@ def test_what_is_advised_is_what_reproduce_has(run, folder, monkeypatch):
     assert code == 2
     assert "discard them:  remove the folder" in output
     assert "resume" not in output
+
+
+@pytest.mark.needs("links")
+def test_a_set_is_not_compared_with_itself(run, folder):
+    """Its shards are whole, so none would be made again."""
+    os.symlink(folder / "out", "link")
+    for original in (folder / "out", folder / "out/manifest.json"):
+        for out in (folder / "out", "link", f"file://{folder}/out"):
+            code, output = run("reproduce", original, "--source", folder / "none", "--out", out)
+            assert code == 2
+            assert f"--out {out} is the data set itself: choose another folder" in " ".join(output.split())
+    words = ("reproduce", folder / "out", "--source", folder / "photos", "--out", "again")
+    assert run(*words)[1].strip().endswith("8 pairs in 2 shards.")
+    assert run(*words)[1].strip().endswith("8 pairs in 2 shards (none made now, the others were there).")

@@ -106,6 +106,35 @@ def test_a_class_is_instantiated_where_the_registry_asks_for_it():
     assert isinstance(things["mine"], Mine)
 
 
+def small(name, number):
+    if number > 3:
+        yield f"{number} is more than 3"
+
+
+def test_an_object_that_is_not_complete_is_refused_where_it_is_used_by_what_it_lacks(plugins):
+    plugins += [("ape", "math:e"), ("bee", "math:pi")]
+    things: Registry = Registry("thing", "dimmagen.things", {"first": "math:tau"}, faults=small)
+    things.register("yak")(7)
+    assert things["ape"] < 3
+    assert {"bee", "yak"} <= {*things}
+    for _ in range(2):
+        with pytest.raises(
+            DimmagenError, match=r"the thing bee of math:pi cannot be used: 3\.14.* more than 3"
+        ):
+            things["bee"]
+    with pytest.raises(DimmagenError, match=r"the thing yak cannot be used: 7 is more than 3: correct it"):
+        things["yak"]
+    with pytest.raises(DimmagenError, match="the thing first"):
+        things["first"]
+
+
+def test_an_object_whose_own_code_fails_when_it_is_looked_at_is_refused(plugins):
+    plugins.append(("ape", "math:sin"))
+    things: Registry = Registry("thing", "dimmagen.things", faults=small)
+    with pytest.raises(DimmagenError, match="the thing ape of math:sin cannot be used: TypeError"):
+        things["ape"]
+
+
 def test_an_error_keeps_its_code_and_fields_when_pickled():
     error = UnknownNameError("there is none", "give another", name="x")
     again = pickle.loads(pickle.dumps(error))

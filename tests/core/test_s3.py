@@ -160,6 +160,28 @@ def test_a_response_that_times_out_is_requested_again(bucket, monkeypatch):
     assert fault.met == 1
 
 
+@pytest.mark.parametrize("is_chosen", [False, True])
+@pytest.mark.parametrize("operation", ["GetObject", "HeadObject", "ListObjects"])
+def test_a_server_that_never_answers_is_given_up_after_three_timeouts_and_told_of(
+    operation, is_chosen, bucket, monkeypatch, caplog
+):
+    """Eight of a minute each, as of other failures, are too long; who sets their number gets it."""
+    from tests.s3_server import hang
+
+    if is_chosen:
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "4")
+    monkeypatch.setattr(s3, "_TIMEOUT", 0.2)
+    monkeypatch.setattr(s3, "_last_told", float("-inf"))
+    bucket.put("a", b"1")
+    fault = bucket.server.fail(hang(1), operation, times=1000)
+    with pytest.raises(UnavailableError, match=r"(?i)timeout.*run the same command again"):
+        OPERATIONS[operation](bucket.url)
+    assert fault.met == (4 if is_chosen else 3)
+    [told] = [one.getMessage() for one in caplog.records if one.name == s3.__name__]
+    assert "no answer in attempt 1" in told
+    assert bucket.server.url in told
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_after_the_last_attempt_the_error_says_what_where_and_what_to_do(
     operation, bucket, small_parts, monkeypatch

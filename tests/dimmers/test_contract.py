@@ -1,6 +1,7 @@
 """The contract test finds each promise that a dimmer model breaks, and passes one that keeps them all."""
 
 import itertools
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -9,7 +10,7 @@ import pytest
 
 from dimmagen import check_dimmer
 from dimmagen.core.errors import UsageError
-from dimmagen.dimmers.base import DimmerModel
+from dimmagen.dimmers.base import DimmerModel, FormulaDimmer
 
 
 class Kept(DimmerModel):
@@ -108,12 +109,59 @@ class WithoutNoise(Kept):
         return (0.3 * light).astype(np.uint8)
 
 
+class OtherFrames(Kept):
+    def dim_frame(self, light, draw, frame):
+        return self.dim(light, draw.of_frame(frame + 1))
+
+
+class SmallFrames(Kept):
+    def dim_frame(self, light, draw, frame):
+        return self.dim(light[frame:], draw)
+
+
+class CountingFrames(Kept):
+    count = itertools.count()
+
+    def dim_frame(self, light, draw, frame):
+        return self.dim(light, draw) + np.uint8(next(self.count) if frame else 0)
+
+
+class OtherOnDevice(Kept):
+    on_device = True
+
+    def expose_tensors(self, lights, draws):
+        return lights // 3
+
+
+class Nameless(Kept):
+    kind = ""
+
+
+@dataclass(frozen=True)
+class Formula(FormulaDimmer):
+    strength: float = 0.3
+    kind = "formula"
+
+    def dim(self, light, draw):
+        noise = np.random.default_rng(draw.noise_seed).normal(0, 3 * draw.tau, light.shape)
+        return (self.strength * draw.gamma * light + noise).clip(0, 255).astype(np.uint8)
+
+
+class WithoutEffect(Formula):
+    strength = 0.1
+
+
+class Undecorated(Formula):
+    strength: float = 0.1
+
+
 def vars_of(draw):
     return {name: getattr(draw, name) for name in ("gamma", "tau", "exposure", "noise_seed")}
 
 
 def test_a_model_that_keeps_its_promises_passes():
     check_dimmer(Kept())
+    check_dimmer(Formula(0.2))
 
 
 class Noting(Kept):
@@ -144,9 +192,9 @@ def test_models_are_tried_with_images_of_many_sizes_with_each_part_and_at_both_e
     check_dimmer(Noting())
     assert {dtype for _, dtype, *_ in Noting.asked} == {np.dtype(np.uint8)}
     shapes = [shape for shape, *_ in Noting.asked]
-    large, small = [(37, 51, 3)] * 4, [(1, 1, 3), (1, 9, 3), (9, 1, 3)]
+    large, small = [(37, 51, 3)] * 7, [(1, 1, 3), (1, 9, 3), (9, 1, 3)]
     assert shapes == [*large, *small, *[(64, 64, 3)] * 2, *[(48, 48, 3)] * 3]
-    assert Noting.asked[7][2:] == Noting.asked[8][2:] == (1.25, 0.0)
+    assert Noting.asked[10][2:] == Noting.asked[11][2:] == (1.25, 0.0)
     assert Noting.switched == [("noise",), ("level",)]
 
 
@@ -166,6 +214,13 @@ def test_models_are_tried_with_images_of_many_sizes_with_each_part_and_at_both_e
         (OfTuples, "JSON does not preserve the settings"),
         (Unswitched, "without noise the settings are the same"),
         (Stuck, "the part noise cannot be switched off: it has none"),
+        (OtherFrames, "frame 0 of a clip is not the image"),
+        (SmallFrames, r"a frame is uint8 \(34, 51, 3\)"),
+        (CountingFrames, "the same frame came out differently"),
+        (OtherOnDevice, "expose_tensors and develop give other pixels"),
+        (Nameless, "Nameless has no kind"),
+        (WithoutEffect, "strength = 0.1 has no effect without its type: strength: float"),
+        (Undecorated, "Undecorated is no dataclass: put @dataclass"),
         (WithoutNoise, "variants of one image are the same dark image"),
     ],
 )

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from skimage import data
 
 from dimmagen.core.errors import UnknownNameError, UsageError
 from dimmagen.dimmers import real_pairs
 from dimmagen.dimmers.real_pairs import (
     PairProblem,
+    RealPair,
     accept_pairs,
     check_pairs,
     check_pairs_for_fit,
@@ -14,6 +16,7 @@ from dimmagen.dimmers.real_pairs import (
     refuse_unsuitable_pairs,
 )
 from tests.dimmers.made_pairs import darkened, pair, problems, scene
+from tests.simulated_camera import SimulatedCamera
 
 
 def test_a_good_pair_has_no_findings():
@@ -184,3 +187,31 @@ def test_pairs_for_a_fit_are_refused_or_given_with_their_other_problems(monkeypa
         real_pairs.check_pairs_for_fit((other, wrong))
     with pytest.raises(UsageError, match="pair c is twice"):
         real_pairs.check_pairs_for_fit((PairProblem("c", "identical", "is twice", True),), ["c"])
+
+
+def underexposed(dark, share):
+    """The dark image less exposed, of which a share is black."""
+    level = np.quantile(dark.max(2), share)
+    return np.clip(dark.astype(float) - level, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("share", [0.6, 0.8])
+def test_a_dark_image_that_is_mostly_black_is_compared_where_it_is_not(share):
+    """A night camera's pairs."""
+    lights = [data.astronaut()[:384], data.coffee()[:384, :512], data.chelsea()[:300, :400]]
+    darks = [underexposed(SimulatedCamera().shoot(light, 0), share) for light in lights]
+    for dark, light in zip(darks, lights, strict=True):
+        found = {finding.problem for finding in check_pairs([RealPair("night", dark, light, "", "")])}
+        assert found == {"saturated"}
+    found = check_pairs([RealPair("two scenes", darks[0], lights[1], "", "")])
+    assert "unrelated" in {finding.problem for finding in found}
+    shifted = np.roll(darks[0], 5, 1)
+    found = check_pairs([RealPair("moved", shifted, lights[0], "", "")])
+    assert [finding.mismatched for finding in found if finding.problem == "shifted"] == [True]
+
+
+def test_an_image_that_is_upside_down_is_told_as_that():
+    """A tool that turned one of the two, or dropped what its EXIF data say."""
+    (finding,) = check_pairs([pair("desk", np.ascontiguousarray(darkened(scene())[::-1, ::-1]), scene())])
+    assert (finding.problem, finding.mismatched) == ("unrelated", True)
+    assert finding.detail == "does not lie on itself: one of its images is upside down"

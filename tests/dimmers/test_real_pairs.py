@@ -152,3 +152,12 @@ def test_one_dark_image_of_two_scenes_or_one_scene_twice_is_no_repetition(folder
     Image.fromarray(darkened(scene(), 5)).save(folder / "low" / "10.png")
     found = [one.problem for one in check_pairs(load_pairs(folder, ["2", "10"]))]
     assert found == []
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("pairs.ZIP", "is packed.*unpack it"), ("low.jpg", "is one image")]
+)
+def test_an_archive_or_an_image_in_the_place_of_a_folder_is_told_as_that(tmp_path, name, said):
+    (tmp_path / name).write_bytes(b"PK\3\4\xff")
+    with pytest.raises(UsageError, match=said):
+        load_pairs(tmp_path / name)

@@ -156,7 +156,7 @@ def test_an_export_stopped_anywhere_resumes_to_the_same_files(pairs, to, layout,
 
 def test_an_export_into_another_exports_folder_is_refused(pairs, to):
     export_pairs(pairs, LAYOUTS["lol-v1"], to)
-    with pytest.raises(UsageError, match=r"holds another export \(count: None → 2\)"):
+    with pytest.raises(UsageError, match=r"holds another export \(count: not set → 2\)"):
         export_pairs(pairs, LAYOUTS["lol-v1"], to, count=2)
     (to / "export.json").write_text('{"plan": [1]}')
     with pytest.raises(UsageError, match="its note is damaged"):

@@ -130,9 +130,9 @@ def test_a_converted_photo_is_tagged_as_srgb_and_the_tag_does_not_depend_on_the_
     assert metadata.icc_profile[24:36] == struct.pack(">6H", 2000, 1, 1, 0, 0, 0)
 
 
-def png_with_cicp(primaries, transfer):
+def png_with_cicp(primaries, transfer, is_full=1):
     data = file_of(photos.coffee()[:64, :64], file_format="PNG")
-    content = bytes([primaries, transfer, 0, 1])
+    content = bytes([primaries, transfer, 0, is_full])
     chunk = struct.pack(">I", 4) + b"cICP" + content + struct.pack(">I", zlib.crc32(b"cICP" + content))
     return data[:33] + chunk + data[33:]
 
@@ -143,6 +143,8 @@ def png_with_cicp(primaries, transfer):
         (png_with_cicp(9, 16), "hdr", "PQ"),
         (png_with_cicp(9, 18), "hdr", "HLG"),
         (png_with_cicp(12, 13), "color-space", "Display P3"),
+        (png_with_cicp(1, 8), "color-space", "linear light"),
+        (png_with_cicp(1, 13, is_full=0), "color-space", "limited range"),
         (file_of(photos.coffee()[:64, :64], icc_profile=with_cicp(9, 16)), "hdr", "PQ"),
     ],
 )

@@ -1,4 +1,5 @@
 import io
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -156,6 +157,16 @@ def test_some_bytes_behind_the_pixels_are_no_damage_but_a_sector_of_them_is():
     decode_rgb8(whole[:-2] + behind[:40] + whole[-2:], color_managed=True)
     with pytest.raises(ImageError, match="bytes that no JPEG has"):
         decode_rgb8(whole[:-2] + behind + whole[-2:], color_managed=True)
+
+
+def test_millions_of_restart_markers_take_no_memory():
+    whole = jpeg(restart_marker_blocks=1)
+    many = bytes(one for number in range(8) for one in (0xFF, 0xD0 + number)) * 500_000
+    tracemalloc.start()
+    assert "bytes that no JPEG has" in state_of(whole[:-2] + many + whole[-2:]).damage
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * len(many)
 
 
 def test_what_is_not_in_a_known_code_is_not_judged():

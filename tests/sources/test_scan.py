@@ -324,7 +324,17 @@ def test_a_path_alone_means_a_folder_even_with_an_equals_sign_in_it(tmp_path):
 
 def test_pictures_in_other_formats_are_rejected_by_name_and_other_files_are_counted(tmp_path):
     save(tmp_path / "a.png", photos.coffee())
-    for name in ("IMG_1.CR2", "b.jxl", "c.jfif", "film.MOV", "notes.txt", "c.txt", "LICENSE", "sub/d.json"):
+    for name in (
+        "IMG_1.CR2",
+        "b.jxl",
+        "c.jfif",
+        "d.MPO",
+        "film.MOV",
+        "notes.txt",
+        "c.txt",
+        "LICENSE",
+        "sub/d.json",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     listing = list_candidate_files(parse_specs([str(tmp_path)]))
@@ -335,11 +345,13 @@ def test_pictures_in_other_formats_are_rejected_by_name_and_other_files_are_coun
         "a.png": "",
         "b.jxl": "format",
         "c.jfif": "format",
+        "d.MPO": "format",
         "film.MOV": "format",
     }
     assert "RAW" in rows["IMG_1.CR2"].reason
     assert "JPEG XL" in rows["b.jxl"].reason
-    assert "rename it to .jpg" in rows["c.jfif"].reason
+    for name in ("c.jfif", "d.MPO"):
+        assert "rename it to .jpg" in rows[name].reason
     assert "inter4k" in rows["film.MOV"].reason
 
 

@@ -9,6 +9,7 @@ other processes are visible immediately.
 import errno
 import functools
 import io
+import logging
 import os
 import random
 import time
@@ -24,6 +25,8 @@ ATTEMPTS = 8  # per request, in 35 seconds on average and at most 71; AWS_MAX_AT
 _MAX_ATTEMPTS = 1000
 _MAX_WAIT = 20  # seconds
 _TIMEOUT = 60  # seconds, botocore's default; the 15 seconds of s3fs are too short for a slow connection
+_SILENCES = 3  # requests that time out before one is given up, unless AWS_MAX_ATTEMPTS says more or less
+_TELL_AGAIN = 30  # seconds: several requests wait at a time
 _BLOCK = 8 * 2**20  # bytes that one request of an open file reads
 _PART = 16 * 2**20  # bytes per part of a multipart upload; a file smaller than two parts is one request
 _PARTS_AT_ONCE = 4
@@ -31,6 +34,8 @@ _MAX_PARTS = 10_000
 _LISTING = ("isdir", "ls", "find")
 _NO_KEY = ("", "404", "NoSuchKey", "NoSuchUpload")
 
+_log = logging.getLogger(__name__)
+_last_told = float("-inf")  # by time.monotonic()
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
@@ -51,6 +56,35 @@ def attempts() -> int:
             value=text,
         )
     return int(text)
+
+
+def _silences() -> int:
+    """After how many timeouts a request is given up: each costs a minute."""
+    return attempts() if os.environ.get("AWS_MAX_ATTEMPTS") else _SILENCES
+
+
+def _after_attempt(
+    attempts: int, caught_exception: Exception | None, request_dict: dict[str, Any], **_: Any
+) -> None:
+    """Called by botocore after each attempt, before it decides on another one."""
+    if caught_exception is None:  # there was an answer
+        return
+    from botocore.exceptions import ReadTimeoutError
+
+    if isinstance(caught_exception, ReadTimeoutError):
+        context = request_dict["context"]
+        context[__name__] = context.get(__name__, 0) + 1
+        if context[__name__] >= _silences():
+            raise caught_exception
+    _tell_of_waiting(request_dict["url"], caught_exception, attempts)
+
+
+def _tell_of_waiting(url: str, error: Exception, attempt: int) -> None:
+    global _last_told
+    if (now := time.monotonic()) - _last_told > _TELL_AGAIN:
+        _last_told = now
+        reason = " ".join(str(error).split()) or type(error).__name__
+        _log.warning("%s: no answer in attempt %d (%s); trying again", url, attempt, reason)
 
 
 def _translate_errors(method: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
@@ -99,12 +133,19 @@ class S3:
             ) from None
         retries: dict[str, Any] = {"mode": "standard", "total_max_attempts": attempts()}
         # s3fs caches its instances by these arguments, per process.
-        self._filesystem = s3fs.S3FileSystem(
+        self._files = s3fs.S3FileSystem(
             use_listings_cache=False,
             max_concurrency=1,
             config_kwargs={"retries": retries, "read_timeout": _TIMEOUT},
         )
-        self._filesystem.retries = 1  # the attempts of botocore suffice: these would multiply them
+        self._files.retries = 1  # the attempts of botocore suffice: these would multiply them
+
+    @property
+    def _filesystem(self) -> Any:
+        """The file system of s3fs, whose client is made when it is first used."""
+        events = self._files.s3.meta.events
+        events.register_first("needs-retry.s3", _after_attempt, unique_id=__name__)
+        return self._files
 
     @_translate_errors
     def isfile(self, place: str) -> bool:
@@ -159,6 +200,7 @@ class S3:
         """The bytes of an object, or its range [`start`, `end`), cut at the end of the object."""
         if start is not None and start == end:
             return b""
+        silences = 0
         for attempt in range(1, attempts() + 1):
             try:
                 return self._filesystem.cat_file(place, start=start, end=end)
@@ -167,6 +209,10 @@ class S3:
                     return b""
                 if attempt == attempts() or not isinstance(error, _incomplete_response_errors()):
                     raise
+                silences += isinstance(error, TimeoutError)
+                if silences == _silences():
+                    raise
+                _tell_of_waiting(f"s3://{place}", error, attempt)
                 time.sleep(random.random() * min(2 ** (attempt - 1), _MAX_WAIT))
         raise AssertionError("the last attempt returns or raises")
 

@@ -14,9 +14,10 @@ from dimmagen.dimmers.camera.model import LARGEST_SKEW, CameraModel
 from dimmagen.dimmers.camera.response import SIGMA_KNOTS, level_axis, sigma_axis
 from dimmagen.dimmers.camera.response_fit import PairResponses
 from dimmagen.dimmers.camera.structure_fit import (
+    CERTAINTY,
     FIRST_STEP,
     IMPROVEMENT,
-    LARGEST_MISFIT,
+    MEDIAN_ERROR,
     SMALLEST_STEP,
     MeasuredStructure,
     few_tiles,
@@ -27,6 +28,7 @@ from dimmagen.dimmers.camera.structure_fit import (
     updated_banding,
     updated_filters,
     visible_banding,
+    visible_lags,
     with_filters,
 )
 from dimmagen.dimmers.camera.tiles import Tile
@@ -44,6 +46,7 @@ LEAST_POWER = 0.05  # grey levels squared, of rounding to 8 bits: a pair with le
 SKEW_STEP = 0.15  # of s for each unit of skewness, of which s makes about 6
 SKEW_PULL = 0.01  # of the skew towards 0
 TAILS = (0.0, 30.0, 12.0, 7.0, 5.0)  # simulated; those of a camera lie between them
+KURTOSIS_VARIANCE = np.array([24.0, 9.0])  # of a Gaussian's luma and chroma, times the pixels
 FEWEST_DEGREES, MOST_DEGREES = 5.0, 100.0  # of freedom; more are a Gaussian
 
 # Of curves over the knots: differences of second and first order.
@@ -61,6 +64,7 @@ class _MeasuredNoise:
         correlation: (3, 3), between the channels.
         lags: (2,), luma and chroma autocorrelation at lag 1.
         kurtosis: (2,), of luma and chroma.
+        pixels: number of those in which these three are measured.
     """
 
     power: np.ndarray
@@ -69,6 +73,7 @@ class _MeasuredNoise:
     correlation: np.ndarray
     lags: np.ndarray
     kurtosis: np.ndarray
+    pixels: float
 
 
 def fit_noise(model: CameraModel, tiles: Sequence[Tile], responses: PairResponses, seed: int) -> CameraModel:
@@ -91,7 +96,10 @@ def fit_noise(model: CameraModel, tiles: Sequence[Tile], responses: PairResponse
     spatial = np.where(model.spatial < 0.05, 0.0, model.spatial).round(4)  # cannot be distinguished from 0
     model = _with_structure(replace(model, spatial=spatial), fit, real)
     kurtoses = [fit.simulated(replace(model, tail=tail, chroma_tail=tail), ROUNDS).kurtosis for tail in TAILS]
-    luma, chroma = (_tail(real.kurtosis[part], [one[part] for one in kurtoses]) for part in range(2))
+    chance = CERTAINTY * MEDIAN_ERROR * np.sqrt(2 * KURTOSIS_VARIANCE / max(real.pixels, 1.0))
+    luma, chroma = (
+        _tail(real.kurtosis[part], [one[part] for one in kurtoses], chance[part]) for part in range(2)
+    )
     return replace(model, tail=luma, chroma_tail=chroma)
 
 
@@ -115,8 +123,13 @@ def noise_levels(
     return np.array(levels)
 
 
-def _tail(real: float, simulated: Sequence[float]) -> float:
-    """Degrees of freedom with the real kurtosis, by interpolation of their reciprocals over `TAILS`."""
+def _tail(real: float, simulated: Sequence[float], chance: float) -> float:
+    """Degrees of freedom with the real kurtosis, by interpolation of their reciprocals over `TAILS`.
+
+    0, a Gaussian's, where the kurtosis is not above that of Gaussian noise by more than chance.
+    """
+    if real - simulated[0] <= chance:
+        return 0.0
     reciprocals = [1 / tail if tail else 0.0 for tail in TAILS]
     found = float(np.interp(real, np.maximum.accumulate(simulated), reciprocals))
     return round(max(1 / found, FEWEST_DEGREES), 1) if found > 1 / MOST_DEGREES else 0.0
@@ -143,7 +156,7 @@ def _with_structure(model: CameraModel, fit: "_NoiseFit", real: _MeasuredNoise) 
 
     target = structure([tile.dark for tile in fit.tiles])
     before = structure(fit.dimmed(model, ROUNDS))
-    long = misfit(target, before) > LARGEST_MISFIT
+    long = visible_lags(target, before)
     banding = visible_banding(target, before)
     if not long.any() and not banding.any():
         return model
@@ -210,7 +223,8 @@ class _NoiseFit:
         power, skewness, count = _by_knot(np.concatenate(cells))
         table = np.concatenate(blocks)
         medians = np.array([_weighted_median(column, table[:, -1]) for column in table[:, :-1].T])
-        return _MeasuredNoise(power, skewness, count, medians[:9].reshape(3, 3), medians[9:11], medians[11:])
+        correlation, pixels = medians[:9].reshape(3, 3), float(table[:, -1].sum())
+        return _MeasuredNoise(power, skewness, count, correlation, medians[9:11], medians[11:], pixels)
 
 
 def _nearest_knots(model: CameraModel, tile: Tile, responses: PairResponses) -> np.ndarray:

@@ -29,6 +29,9 @@ SMALLEST_STEP = 0.5
 LEAST_POWER = 0.03  # of white noise: what is known of a spectrum
 SMALLEST_BANDING = 0.004  # share of the variance: a sixteenth of the noise's standard deviation
 CERTAINTY = 3.0  # standard errors by which banding must differ from 0
+CERTAINTY_OF_LAGS = 3.5  # of 32, one is as far from 0 by chance in 1.5 % of fits
+MEDIAN_ERROR = 1.25  # of the standard error of a mean: what that of a median is
+_COMPONENTS = np.sqrt([1.0, 2.0])  # by which errors shrink: luma has one noise of its own, chroma two
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +40,13 @@ class MeasuredStructure:
 
     Attributes:
         lags: float64 (2, 2, 8), [luma | chroma][along rows | along columns][lag - 1]: autocorrelation.
+        errors: float64 (2, 2, 8), standard errors that white noise has there.
         bands: float64 (2, 2, N), [luma | chroma][rows | columns]: for bands of 16 rows or columns, the share
             of the power that far pixels of a row or column have in common.
     """
 
     lags: np.ndarray
+    errors: np.ndarray
     bands: np.ndarray
 
 
@@ -94,22 +99,33 @@ def quiet_parts(tiles: Sequence[Tile], textures: Sequence[np.ndarray]) -> list[Q
 def measured_structure(images: Sequence[np.ndarray], quiet: Sequence[QuietParts]) -> MeasuredStructure:
     """Measure one dark image, float32 (H, W, 3), for each tile."""
     lags: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    pairs: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     bands: list[list[list[np.ndarray]]] = []
     for image, where in zip(images, quiet, strict=True):
         for part, values in enumerate(_luma_and_chroma(_wide_residual(image - where.texture))):
-            lags[part].append(_block_lags(values, where.area, where.blocks[part]))
+            found, counts = _block_lags(values, where.area, where.blocks[part])
+            lags[part].append(found)
+            pairs[part].append(counts)
         parts = _luma_and_chroma(noise.residual(image))
         bands.append([[_bands(part, where.area, axis) for axis in (0, 1)] for part in parts])
     joined = [[np.concatenate([one[part][axis] for one in bands]) for axis in (0, 1)] for part in (0, 1)]
     length = max(len(values) for rows in joined for values in rows)
     padded = [[np.pad(v, (0, length - len(v)), constant_values=np.nan) for v in rows] for rows in joined]
     medians = [np.median(np.concatenate(part, axis=2), axis=2) for part in lags]
-    return MeasuredStructure(np.stack(medians), np.array(padded))
+    errors = [_error_of_lags(np.concatenate(part, axis=2)) for part in pairs] / _COMPONENTS[:, None, None]
+    return MeasuredStructure(np.stack(medians), errors, np.array(padded))
 
 
 def misfit(real: MeasuredStructure, simulated: MeasuredStructure) -> np.ndarray:
     """Largest difference of the autocorrelations of luma and of chroma: (2,)."""
     return np.abs(real.lags - simulated.lags).max((1, 2))
+
+
+def visible_lags(real: MeasuredStructure, simulated: MeasuredStructure) -> np.ndarray:
+    """Whether luma and chroma are correlated otherwise in real images, by more than chance: bool (2,)."""
+    chance = CERTAINTY_OF_LAGS * np.hypot(real.errors, simulated.errors)
+    is_visible = np.abs(real.lags - simulated.lags) > np.maximum(chance, LARGEST_MISFIT)
+    return np.asarray(is_visible.any((1, 2)))
 
 
 def missing_banding(real: MeasuredStructure, simulated: MeasuredStructure) -> np.ndarray:
@@ -121,7 +137,7 @@ def visible_banding(real: MeasuredStructure, simulated: MeasuredStructure) -> np
     """Banding that the simulated images lack: float64 (2, 2), 0 where it is small or uncertain."""
     difference, share = real.bands - simulated.bands, missing_banding(real, simulated)
     spread = 1.4826 * _known_median(np.abs(difference - share[..., None]))
-    error = 1.25 * spread / np.sqrt(np.isfinite(difference).sum(2))
+    error = MEDIAN_ERROR * spread / np.sqrt(np.isfinite(difference).sum(2))
     return np.where((share >= SMALLEST_BANDING) & (share >= CERTAINTY * error), share, 0.0)
 
 
@@ -191,12 +207,16 @@ def _block_sums(values: np.ndarray) -> np.ndarray:
     return values[:height, :width].reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK).sum((1, 3))
 
 
-def _block_lags(part: np.ndarray, area: np.ndarray, enough: np.ndarray) -> np.ndarray:
-    """Autocorrelation of (H, W, C) along rows and columns at lags 1 to 8, in some blocks: (2, 8, blocks)."""
+def _block_lags(part: np.ndarray, area: np.ndarray, enough: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Autocorrelation of (H, W, C) along rows and columns at lags 1 to 8, in some blocks.
+
+    Returns:
+        float64 (2, 8, blocks), and the numbers of pairs of pixels, (2, 8, blocks).
+    """
     masked = np.where(area[..., None], part, 0.0).astype(np.float32)
     count = _block_sums(area.astype(np.float32))
     power = _block_sums((masked**2).sum(2))[enough] / count[enough] + 1e-9
-    lags = np.zeros((2, RADIUS, int(enough.sum())))
+    lags, counts = np.zeros((2, 2, RADIUS, int(enough.sum())))
     for axis in (0, 1):
         values = np.swapaxes(masked, 0, 1) if axis else masked
         where = area.T if axis else area
@@ -207,7 +227,18 @@ def _block_lags(part: np.ndarray, area: np.ndarray, enough: np.ndarray) -> np.nd
             sums, pixels = _block_sums(product), _block_sums(both)
             sums, pixels = (array.T if axis else array for array in (sums, pixels))
             lags[axis, lag - 1] = sums[enough] / np.maximum(pixels[enough], 1.0) / power
-    return lags
+            counts[axis, lag - 1] = pixels[enough]
+    return lags, counts
+
+
+def _error_of_lags(pairs: np.ndarray) -> np.ndarray:
+    """Standard error of the blocks' median autocorrelation, by the numbers of pairs (..., blocks).
+
+    That of n pairs of white noise is 1 / sqrt(n) (Bartlett, 1946), so the density of the blocks' values at
+    their median is the mean of sqrt(n / 2 pi).
+    """
+    density = np.sqrt(pairs / (2 * np.pi)).sum(-1)
+    return np.sqrt(pairs.shape[-1]) / (2 * np.maximum(density, 1e-9))
 
 
 def _bands(part: np.ndarray, area: np.ndarray, axis: int) -> np.ndarray:

@@ -1,11 +1,12 @@
 """Archives of the formats that packages add (:mod:`dimmagen.sources.archive_formats`)."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from dimmagen.core import storage
-from dimmagen.core.errors import DimmagenError
+from dimmagen.core.errors import DimmagenError, fault_of
 from dimmagen.core.file_names import native, portable
 from dimmagen.core.machine import machine_trouble
 from dimmagen.sources.archive_formats import ARCHIVES, format_of
@@ -20,15 +21,29 @@ def format_entries(path: str, name: str) -> Iterator[Entry]:
     try:
         with machine_trouble(path):
             for member, size, place in ARCHIVES[name].members(path):
+                _refuse_other_place(name, place)
                 yield Entry(member, size, {**locator, "place": place}, stamp=stamp)
     except DimmagenError:
         raise
     except Exception as error:  # the package has its own errors
         raise DimmagenError(
-            f"{path} cannot be read as {name} ({type(error).__name__}: {error})",
+            f"{path} cannot be read as {name} ({fault_of(error)})",
             "it may be damaged: fetch it again",
             code="archive",
             path=path,
+        ) from error
+
+
+def _refuse_other_place(name: str, place: Any) -> None:
+    try:
+        json.dumps(place)
+    except (TypeError, ValueError) as error:
+        raise DimmagenError(
+            f"the archive format {name} gives a place that JSON cannot hold ({error})",
+            "fix its members(): a place is made of Python's own numbers, texts, lists and dictionaries",
+            code="plugin-broken",
+            kind="archive format",
+            name=name,
         ) from error
 
 
@@ -55,7 +70,7 @@ def read_format(path: str, locator: dict[str, Any]) -> bytes:
         if isinstance(error, (DimmagenError, OSError, MemoryError)):
             raise
         raise DamagedArchiveError(
-            f"{path} is damaged at {locator['place']} ({type(error).__name__}: {error})",
+            f"{path} is damaged at {locator['place']} ({fault_of(error)})",
             "fetch the archive again",
             path=path,
         ) from error

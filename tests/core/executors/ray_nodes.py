@@ -48,6 +48,8 @@ class RayNodes:
         """Start one more node, without waiting until it is ready."""
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block"]
         command += ["--num-cpus", str(self.processors), "--object-store-memory", str(80 * 2**20)]
+        # Ports that the system chooses: all nodes are on this machine, and begin with the same one otherwise.
+        command += ["--min-worker-port", "0", "--max-worker-port", "0"]
         if not self.nodes:
             place = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # socket paths must be short
             self._places.append(place)

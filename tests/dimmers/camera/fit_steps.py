@@ -19,7 +19,8 @@ def a_tile(pair: int = 0, size=(40, 52), area=None, seed: int = 0) -> Tile:
 def a_measured(power=1.0, skewness=0.0, count=1e9, correlation=None) -> _MeasuredNoise:
     full = np.ones((3, 12))
     correlation = np.eye(3) if correlation is None else correlation
-    return _MeasuredNoise(power * full, skewness * full, count * full, correlation, np.zeros(2), np.zeros(2))
+    none = np.zeros(2)
+    return _MeasuredNoise(power * full, skewness * full, count * full, correlation, none, none, 1e9)
 
 
 def responses_of(pairs: int = 2) -> PairResponses:

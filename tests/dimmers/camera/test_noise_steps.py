@@ -36,11 +36,12 @@ def test_tails_between_those_that_were_simulated_are_found_by_their_kurtosis():
         (0.0, 3.0),
         (0.0, 1.0),
     ):
-        assert noise_fit._tail(kurtosis, simulated) == tail
-    assert noise_fit._tail(3.4, simulated) == round(2 / (1 / 30 + 1 / 12), 1)
-    assert noise_fit._tail(3.07, simulated) == round(1 / (0.35 / 30), 1)
-    assert noise_fit._tail(3.05, simulated) == 0.0  # more than 100 degrees
-    assert noise_fit._tail(4.5, [3.0, 3.2, 3.6, 3.5, 6.0]) < 7.0  # by the largest so far
+        assert noise_fit._tail(kurtosis, simulated, 0.0) == tail
+    assert noise_fit._tail(3.4, simulated, 0.39) == round(2 / (1 / 30 + 1 / 12), 1)
+    assert noise_fit._tail(3.07, simulated, 0.0) == round(1 / (0.35 / 30), 1)
+    assert noise_fit._tail(3.05, simulated, 0.0) == 0.0  # more than 100 degrees
+    assert noise_fit._tail(3.4, simulated, 0.41) == 0.0  # by chance
+    assert noise_fit._tail(4.5, [3.0, 3.2, 3.6, 3.5, 6.0], 0.0) < 7.0  # by the largest so far
 
 
 def test_the_nearest_correlation_is_valid_and_that_of_a_valid_one_is_itself():

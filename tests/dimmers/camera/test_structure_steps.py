@@ -76,8 +76,9 @@ def test_sums_over_whole_blocks(random):
 def test_lags_are_those_of_neighbours_that_are_both_in_the_area(random):
     part, area = random.normal(size=(32, 48, 2)).astype(np.float32), random.random((32, 48)) < 0.7
     enough = np.array([[True, False, True], [False, True, True]])
-    found = structure_fit._block_lags(part, area, enough)
-    assert found.shape == (2, 8, 4)
+    found, pairs = structure_fit._block_lags(part, area, enough)
+    assert found.shape == pairs.shape == (2, 8, 4)
+    assert pairs[0, 2, 3] == (area[16:32, 32:48] & area[16:32, 29:45]).sum()  # of the last block, 3 apart
     for number, (row, column) in enumerate(np.argwhere(enough)):
         own = [
             (y, x)
@@ -122,10 +123,12 @@ def test_the_common_power_of_rows_and_columns_is_that_of_blocks_that_are_not_nei
     assert np.isnan(structure_fit._bands(part, area, 1)).all()  # two blocks are neighbours
 
 
-def of_bands(values, lags=0.0) -> MeasuredStructure:
+def of_bands(values, lags=0.0, errors=0.0) -> MeasuredStructure:
     values = np.asarray(values)
     return MeasuredStructure(
-        np.broadcast_to(lags, (2, 2, 8)), np.broadcast_to(values, (2, 2, values.shape[-1]))
+        np.broadcast_to(lags, (2, 2, 8)),
+        np.full((2, 2, 8), errors),
+        np.broadcast_to(values, (2, 2, values.shape[-1])),
     )
 
 
@@ -134,6 +137,21 @@ def test_images_too_small_to_show_banding_have_none_without_a_warning():
     unknown = of_bands([np.nan, np.nan])
     assert np.isnan(structure_fit.missing_banding(unknown, unknown)).all()
     assert not structure_fit.visible_banding(unknown, unknown).any()
+
+
+def test_the_error_of_lags_is_that_of_white_noise(random):
+    """Of blocks with unlike numbers of pairs, whose median is compared."""
+    pairs = random.integers(5, 200, 31)
+    medians = np.median(random.normal(size=(20000, 31)) / np.sqrt(pairs), axis=1)
+    assert structure_fit._error_of_lags(pairs.astype(float)) == pytest.approx(medians.std(), rel=0.05)
+
+
+def test_lags_are_visible_where_they_are_beyond_chance():
+    lags = np.zeros((2, 2, 8))
+    lags[0, 1, 3], lags[1, 0, 0] = 0.1, 0.039
+    for errors, shown in ((0.0, [True, False]), (0.02, [True, False]), (0.021, [False, False])):
+        real, simulated = of_bands([0.0], lags, errors), of_bands([0.0], 0.0, errors)
+        assert structure_fit.visible_lags(real, simulated).tolist() == shown
 
 
 def test_misfit_and_banding_are_differences_and_small_or_uncertain_banding_is_none():
@@ -228,7 +246,7 @@ def test_the_structure_of_images_is_the_median_over_blocks_and_the_bands_of_all(
             near = noise.residual(image)
             luma, near_luma = wide.mean(2, keepdims=True), near.mean(2, keepdims=True)
             values, narrow = (wide - luma, near - near_luma) if part else (luma, near_luma)
-            lags.append(structure_fit._block_lags(values, where.area, where.blocks[part]))
+            lags.append(structure_fit._block_lags(values, where.area, where.blocks[part])[0])
             for axis in (0, 1):
                 bands[axis].extend(structure_fit._bands(narrow, where.area, axis))
         assert found.lags[part] == pytest.approx(np.median(np.concatenate(lags, 2), axis=2), rel=1e-4)
@@ -270,7 +288,9 @@ class StructuredImages:
         model = images[0] if self.follows or images[0] is self.tiles[0].dark else camera()
         shown = 1.0 if images[0] is self.tiles[0].dark else 0.8  # of the banding of a model
         bands = np.tile(shown * model.banding[..., None], (1, 1, 9))
-        return MeasuredStructure(lags_of(structure_fit.with_filters(model).filters), bands)
+        return MeasuredStructure(
+            lags_of(structure_fit.with_filters(model).filters), np.zeros((2, 2, 8)), bands
+        )
 
 
 STRUCTURE_ROUNDS = [(8, 0.0), (8, 1.0)] + [(number, 1.0) for number in range(9, 23)]
@@ -312,7 +332,8 @@ def test_the_step_is_halved_when_the_misfit_grows_and_the_best_filters_are_those
     """With misfits of luma that are made up; that of chroma is 0."""
     grown = [0.45, 0.47, 0.46, 0.48, 0.49, least, *[0.5] * 8]
     steps, model, real = [], camera(), a_measured()
-    misfits = iter([0.5, 0.5, *grown, 0.5])
+    misfits = iter([0.5, *grown, 0.5])
+    monkeypatch.setattr(noise_fit, "visible_lags", lambda *_: np.array([True, False]))
     monkeypatch.setattr(noise_fit, "misfit", lambda *_: np.array([next(misfits), 0.0]))
 
     def updated_filters(filters, target, found, step):
