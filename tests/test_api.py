@@ -54,9 +54,22 @@ def test_a_data_set_and_a_mixhq_are_told_apart_and_the_advice_checks_the_other(p
     dimmagen.make_dataset("linear", [tmp_path / "mixhq"], tmp_path / "out")
     with pytest.raises(dimmagen.DimmagenError, match=r"is a MixHQ: .*`verify_mixhq\(\)` checks") as first:
         dimmagen.verify(tmp_path / "mixhq")
-    with pytest.raises(dimmagen.DimmagenError, match="a data set of pairs, not a MixHQ: .*`verify") as other:
+    with pytest.raises(dimmagen.DimmagenError, match=r"a data set of pairs, not a MixHQ: .*`verify") as other:
         dimmagen.verify_mixhq(tmp_path / "out")
     assert first.value.code == other.value.code == "wrong-format"
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: make_dataset("linear", varaints=2), r"make_dataset\(\) .* 'varaints'"),
+        (lambda: dimmagen.pair_loader("out", batchsize=2), r"pair_loader\(\) .* 'batchsize'"),
+        (lambda: dimmagen.pair_loader("out"), r"pair_loader\(\) missing .* 'batch_size'"),
+    ],
+)
+def test_a_misspelt_argument_is_named_with_its_function(call, said):
+    with pytest.raises(TypeError, match=said):
+        call()
 
 
 def test_one_path_or_name_is_not_taken_for_a_list_of_letters(photos, tmp_path):
