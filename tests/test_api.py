@@ -80,6 +80,19 @@ def test_a_data_set_and_a_mixhq_are_told_apart_and_the_advice_checks_the_other(p
     assert first.value.code == other.value.code == "wrong-format"
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: make_dataset("linear", varaints=2), r"make_dataset\(\) .* 'varaints'"),
+        (lambda: dimmagen.pair_loader("out", batchsize=2), r"pair_loader\(\) .* 'batchsize'"),
+        (lambda: dimmagen.pair_loader("out"), r"pair_loader\(\) missing .* 'batch_size'"),
+    ],
+)
+def test_a_misspelt_argument_is_named_with_its_function(call, said):
+    with pytest.raises(TypeError, match=said):
+        call()
+
+
 def test_one_path_or_name_is_not_taken_for_a_list_of_letters(photos, tmp_path):
     from pathlib import Path
 

@@ -36,7 +36,10 @@ def converted(
 
         @wraps(function)
         def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-            bound = signature.bind(*args, **kwargs)
+            try:
+                bound = signature.bind(*args, **kwargs)
+            except TypeError:  # Python's own message names the function, and a misspelt argument first
+                return function(*args, **kwargs)
             for name, value in bound.arguments.items():
                 if name in kinds:
                     bound.arguments[name] = kinds[name](name, value)
