@@ -209,7 +209,7 @@ def _unread(path: str, error: ValidationError) -> DimmagenError:
     fault = error.errors()[0]
     if fault["type"] == "json_invalid":
         return DimmagenError(
-            f"{path} is damaged, and no longer a manifest: {fault['msg']}",
+            f"{path} is damaged and not a manifest any more: {fault['msg']}",
             "copy the data set again, or remove its folder and run the command again that made it",
             code="damaged",
             path=path,

@@ -218,12 +218,12 @@ def test_a_manifest_is_found_by_its_folder_or_its_own_path(made, tmp_path):
     [
         (
             lambda text: "",
-            "is damaged, and no longer a manifest: Invalid JSON.*: copy the data set again",
+            "is damaged and not a manifest any more: Invalid JSON.*: copy the data set again",
             "damaged",
         ),
         (
             lambda text: text[:300],
-            "is damaged, and no longer a manifest: Invalid JSON.*: copy the data set again",
+            "is damaged and not a manifest any more: Invalid JSON.*: copy the data set again",
             "damaged",
         ),
         (

@@ -123,7 +123,7 @@ def test_a_missing_shard_is_an_error_with_its_path(tiny, tmp_path):
 
 
 def test_a_set_without_labels_says_how_to_make_one_with_them(tiny):
-    with pytest.raises(UsageError, match="has no labels: make it with the labels") as error:
+    with pytest.raises(UsageError, match="has no labels: make it again with the labels") as error:
         tiny.labels(tiny.row(0))
     assert error.value.fields == {"parameter": "labels", "path": tiny.out}
 
