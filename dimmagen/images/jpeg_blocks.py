@@ -5,7 +5,6 @@ that Pillow does not pass on. In Huffman's code (ITU-T T.81, annexes F and G) ev
 blocks can be counted.
 """
 
-import re
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import lru_cache
@@ -14,13 +13,11 @@ import numpy as np
 
 from dimmagen.core.compiled import jit
 
-_RESTART = re.compile(rb"\xff+([\xd0-\xd7])")
-_RESTARTS = range(0xD0, 0xD8)
 _SIDE, _COEFFICIENTS = 8, 64  # of a block
 _TABLES = 32  # by class, 0 or 1, and number
 _LONGEST, _SHORT = 16, 9  # bits of a code, and of those that are looked up in a table that fits into a cache
 _SEVERAL = 13  # bits in which codes of several coefficients are looked up at once
-_PADDING = bytes(512)  # for the reader, which looks ahead, and counts bits when a block has ended
+_PADDING = 512  # bytes for the reader, which looks ahead, and counts bits when a block has ended
 _NOTHING = 255
 _MOST_PIXELS = 2**27  # more are refused by their number
 _MISSING, _FOREIGN = -1, -2  # found by kernels, or else the last bit
@@ -201,14 +198,37 @@ def _intervals(coded: bytes, interval: int, needed: int) -> tuple[np.ndarray, np
     Returns:
         uint8 (bytes,) and int64 (intervals,); None if the markers are in disorder, or too many.
     """
-    if interval and sum(coded.count(bytes([0xFF, marker])) for marker in _RESTARTS) > needed:
-        return None  # before each is a piece of memory
-    pieces = _RESTART.split(coded) if interval else [coded]
-    if any(number[0] != 0xD0 + index % 8 for index, number in enumerate(pieces[1::2])):
-        return None
-    bits = [piece.replace(b"\xff\0", b"\xff") for piece in pieces[::2]]
-    stored = np.frombuffer(b"".join([*bits, _PADDING]), np.uint8)
-    return stored, np.cumsum([len(one) for one in bits], dtype=np.int64)
+    stored = np.zeros(len(coded) + _PADDING, np.uint8)
+    ends = np.zeros(needed + 1, np.int64)
+    count = _read_intervals(np.frombuffer(coded, np.uint8), interval > 0, stored, ends)
+    return (stored, ends[:count]) if count else None
+
+
+@jit(nogil=True)
+def _read_intervals(coded, has_restarts, stored, ends):
+    """Write the bits without what is stuffed between them, and their ends; the number of these, or 0."""
+    count, size, place = 0, 0, 0
+    while place < coded.size:
+        value = coded[place]
+        place += 1
+        if value == 0xFF and place < coded.size:
+            if coded[place] == 0:
+                place += 1
+            elif has_restarts:
+                marker = place
+                while marker < coded.size - 1 and coded[marker] == 0xFF:
+                    marker += 1
+                if coded[marker] >> 3 == 0xD0 >> 3:
+                    if count + 1 == ends.size or coded[marker] & 7 != count & 7:
+                        return 0
+                    ends[count] = size
+                    count += 1
+                    place = marker + 1
+                    continue
+        stored[size] = value
+        size += 1
+    ends[count] = size
+    return count + 1
 
 
 @jit(inline="always")
