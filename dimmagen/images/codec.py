@@ -54,6 +54,8 @@ _STORED_AGAIN = {"AVIF": "avif", "HEIF": "heif"}
 _EXIF_IFD, _EXIF_COLOR_SPACE, _UNCALIBRATED, _ADOBE_RGB = 0x8769, 0xA001, 0xFFFF, 2
 _INTEROPERABILITY_IFD, _INTEROPERABILITY_INDEX = 0xA005, 1
 _TRANSPARENT = "some pixels are transparent: what is behind them is unknown"
+# Pillow imports what reads the common formats when it opens the first image, which may be in several threads.
+Image.preinit()
 _ADDRESS = re.compile(r"<[^>]* at 0x[0-9a-f]+>")
 _COPIED_PIXELS = 2**23  # per band: the array of a large image must not be in memory twice
 _HEIF_REASON = "is a HEIC picture: to read it, pip install 'dimmagen[heif]'"
