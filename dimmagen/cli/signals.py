@@ -6,7 +6,7 @@ progress raises it again, and the exit code does not depend on how the command e
 
 Nor may it be raised anywhere: importing and logging take a lock in one step and give it back in `try` and
 `finally` from the next one on. An exception between the two leaves the lock taken, and every other thread
-that imports or logs waits for it forever. There it is raised a moment later.
+that imports or logs waits for it forever. There, and while a module is imported, it is raised a moment later.
 """
 
 import logging
@@ -106,7 +106,11 @@ def _takes_a_lock(frame: FrameType | None) -> bool:
     if frame is None:
         return False
     code = frame.f_code
-    return code.co_filename == _IMPORTING or (code.co_filename == _LOGGING[0] and code.co_name in _LOGGING[1])
+    if code.co_filename == _LOGGING[0] and code.co_name in _LOGGING[1]:
+        return True
+    while frame is not None and frame.f_code.co_filename != _IMPORTING:  # modules, too, drop what is raised
+        frame = frame.f_back
+    return frame is not None
 
 
 def received() -> signal.Signals | None:
