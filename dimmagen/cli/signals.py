@@ -6,7 +6,8 @@ progress raises it again, and the exit code does not depend on how the command e
 
 Nor may it be raised anywhere: importing and logging take a lock in one step and give it back in `try` and
 `finally` from the next one on. An exception between the two leaves the lock taken, and every other thread
-that imports or logs waits for it forever. There, and while a module is imported, it is raised a moment later.
+that imports or logs waits for it forever. There it is raised a moment later, and while a module is imported,
+which may drop what it raises, when that has ended.
 """
 
 import logging
@@ -61,7 +62,7 @@ def stop_signals(is_whole_process: bool) -> Iterator[None]:
         raise_or_wait(0, frame)
 
     def raise_or_wait(number: int, frame: FrameType | None) -> None:
-        if can_wait and _takes_a_lock(frame):
+        if can_wait and _must_wait(frame):
             signal.setitimer(signal.ITIMER_REAL, _LATER_SECONDS)
         else:
             raise_if_stopped()
@@ -96,19 +97,16 @@ def _set_alarm(handler: Callable[[int, FrameType | None], None]) -> bool:
     return True
 
 
-def _takes_a_lock(frame: FrameType | None) -> bool:
-    """Whether an exception that is raised in a frame may leave a lock of Python's own taken.
+def _must_wait(frame: FrameType | None) -> bool:
+    """Whether what is raised in a frame may leave a lock of Python's own taken, or be dropped by a module.
 
     A signal may come while an earlier one is handled: the exception would leave that handler, too.
     """
     while frame is not None and frame.f_code.co_filename == __file__:
         frame = frame.f_back
-    if frame is None:
-        return False
-    code = frame.f_code
-    if code.co_filename == _LOGGING[0] and code.co_name in _LOGGING[1]:
+    if frame is not None and frame.f_code.co_filename == _LOGGING[0] and frame.f_code.co_name in _LOGGING[1]:
         return True
-    while frame is not None and frame.f_code.co_filename != _IMPORTING:  # modules, too, drop what is raised
+    while frame is not None and frame.f_code.co_filename != _IMPORTING:
         frame = frame.f_back
     return frame is not None
 

@@ -155,6 +155,35 @@ def test_a_signal_between_taking_a_lock_and_its_try_waits_until_the_lock_is_free
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer")
+def test_a_signal_while_a_module_is_imported_is_raised_after_the_import(tmp_path, monkeypatch, capsys):
+    """Modules that try another way when something fails take it for a failure of the first one."""
+    (tmp_path / "greedy_module.py").write_text(
+        "import os, signal, time\n"
+        "is_dropped = False\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    time.sleep(0.2)\n"
+        "except BaseException:\n"
+        "    is_dropped = True\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    steps = []
+
+    def body():
+        import greedy_module
+
+        steps.append(greedy_module.is_dropped)
+        for _ in range(500):
+            time.sleep(0.02)
+        steps.append("not stopped")
+
+    code, _ = run(monkeypatch, capsys, body)
+    sys.modules.pop("greedy_module")
+    assert code == 128 + signal.SIGTERM
+    assert steps == [False]
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer")
 def test_a_signal_in_a_destructor_is_raised_after_it_and_prints_nothing(monkeypatch, capsys):
     """Python prints what a destructor raises, with its traceback, and drops it."""
     steps, hook = [], sys.unraisablehook
