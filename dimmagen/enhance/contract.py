@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from dimmagen.core.promises import check
 from dimmagen.enhance.inputs import CHANNELS, CONDITION_STEPS
 from dimmagen.enhance.network import Architecture, architecture_faults
 
@@ -30,11 +31,11 @@ def check_network(architecture: Architecture, local: bool = True) -> None:
         >>> check_network(ARCHITECTURES["compact"])
     """
     faults = list(architecture_faults("", architecture))
-    _check(not faults, "; ".join(faults))
+    check(not faults, "; ".join(faults))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = architecture.build()
-        _check(
+        check(
             isinstance(network, nn.Module), f"build() gives {type(network).__name__}, not a module of torch"
         )
         with torch.no_grad():  # what is initially zero would hide everything behind it
@@ -57,25 +58,23 @@ def _check_sizes(network: nn.Module, multiple: int) -> None:
             except Exception as error:
                 raise AssertionError(f"{shown} give {type(error).__name__}: {error}") from error
             wanted = (2, 3, *inputs.shape[2:])
-            _check(isinstance(residual, Tensor), f"{shown} give {type(residual).__name__}, not a tensor")
-            _check(tuple(residual.shape) == wanted, f"{shown} give {tuple(residual.shape)}, not {wanted}")
-            _check(residual.is_floating_point(), f"{shown} give {residual.dtype}, not floats")
-            _check(bool(residual.isfinite().all()), f"{shown} give numbers that are not finite")
+            check(isinstance(residual, Tensor), f"{shown} give {type(residual).__name__}, not a tensor")
+            check(tuple(residual.shape) == wanted, f"{shown} give {tuple(residual.shape)}, not {wanted}")
+            check(residual.is_floating_point(), f"{shown} give {residual.dtype}, not floats")
+            check(bool(residual.isfinite().all()), f"{shown} give numbers that are not finite")
 
 
 def _check_repeatable(network: nn.Module, architecture: Architecture) -> None:
     side = 4 * architecture.multiple
     inputs = torch.rand(2, CHANNELS, side, side)
     residual = _residual(network, inputs, 300)
-    _check(
+    check(
         _same(_residual(network, inputs, 300), residual), "in eval mode the same inputs give another result"
     )
-    _check(
-        _same(_residual(network, inputs[:1], 300), residual[:1]), "an image depends on others of its batch"
-    )
+    check(_same(_residual(network, inputs[:1], 300), residual[:1]), "an image depends on others of its batch")
     other = architecture.build()
     other.load_state_dict(network.state_dict())
-    _check(
+    check(
         _same(_residual(other.eval(), inputs, 300), residual),
         "a new network with the same weights gives another result: something is not in state_dict()",
     )
@@ -90,7 +89,7 @@ def _check_tiles(network: nn.Module, architecture: Architecture) -> None:
     tile = _residual(network, inputs[:, :, begin:, : 2 * begin], 300)
     inside = tile[:, :, margin:, : 2 * begin - margin]
     difference = (inside - whole[:, :, begin + margin :, : 2 * begin - margin]).abs().max().item()
-    _check(
+    check(
         difference <= _TOLERANCE,
         f"a tile differs by {difference:.2g} from the whole image inside its margin of {margin} pixels: "
         "give a larger margin, or check_network(..., local=False) if the network sees the whole image",
@@ -100,11 +99,11 @@ def _check_tiles(network: nn.Module, architecture: Architecture) -> None:
 def _check_step(network: nn.Module, multiple: int) -> None:
     inputs = torch.rand(2, CHANNELS, 4 * multiple, 4 * multiple)
     residual = network(inputs, torch.full((2,), 300))
-    _check(residual.requires_grad, "no weight can be trained: the result has no gradient")
+    check(residual.requires_grad, "no weight can be trained: the result has no gradient")
     residual.square().mean().backward()
     gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
-    _check(all(bool(one.isfinite().all()) for one in gradients), "a gradient is not finite")
-    _check(any(bool(one.any()) for one in gradients), "all gradients are zero")
+    check(all(bool(one.isfinite().all()) for one in gradients), "a gradient is not finite")
+    check(any(bool(one.any()) for one in gradients), "all gradients are zero")
 
 
 def _residual(network: nn.Module, inputs: Tensor, level: int) -> Tensor:
@@ -115,8 +114,3 @@ def _residual(network: nn.Module, inputs: Tensor, level: int) -> Tensor:
 
 def _same(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one, other, rtol=1e-4, atol=_TOLERANCE)
-
-
-def _check(condition: bool, message: str) -> None:
-    if not condition:
-        raise AssertionError(message)

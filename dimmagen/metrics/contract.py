@@ -3,6 +3,7 @@
 import numpy as np
 
 from dimmagen.core.errors import DimmagenError
+from dimmagen.core.promises import check
 from dimmagen.metrics.base import ImageMetric, MetricFiles, metric_faults
 
 
@@ -25,7 +26,7 @@ def check_metric(metric: ImageMetric, files: MetricFiles | None = None) -> None:
         >>> check_metric(METRICS["psnr"])
     """
     faults = list(metric_faults("", metric))
-    _check(not faults, "; ".join(faults))
+    check(not faults, "; ".join(faults))
     scorer = metric.scorer(files or MetricFiles())
     generator = np.random.Generator(np.random.PCG64(5))
     least = metric.min_side
@@ -41,12 +42,7 @@ def check_metric(metric: ImageMetric, files: MetricFiles | None = None) -> None:
             except DimmagenError as error:
                 raise AssertionError(f"images of {shown}: {error.what}") from error
             for name, image, kept in zip(("output", "truth", "dark image"), images, before, strict=True):
-                _check(np.array_equal(image, kept), f"the {name} was changed")
-            _check(
+                check(np.array_equal(image, kept), f"the {name} was changed")
+            check(
                 np.array_equal(scores[:1], scores[1:], equal_nan=True), f"two scores of one image: {scores}"
             )
-
-
-def _check(condition: bool, message: str) -> None:
-    if not condition:
-        raise AssertionError(message)

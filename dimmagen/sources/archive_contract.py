@@ -2,6 +2,7 @@
 
 import json
 
+from dimmagen.core.promises import check
 from dimmagen.images.codec import IMAGE_EXTENSIONS
 from dimmagen.sources.archive_formats import ArchiveFormat, format_faults
 
@@ -21,20 +22,20 @@ def check_archive(archive: ArchiveFormat, path: str) -> None:
         AssertionError: a promise is broken; the message says which one and how.
     """
     path = str(path)
-    _check(not isinstance(archive, type), f"{archive!r} is no archive format: give an instance of its class")
+    check(not isinstance(archive, type), f"{archive!r} is no archive format: give an instance of its class")
     faults = list(format_faults("", archive))
-    _check(not faults, f"{archive!r} is no archive format: {'; '.join(faults)}")
-    _check(path.lower().endswith(archive.endings), f"{path} has none of the endings {archive.endings}")
+    check(not faults, f"{archive!r} is no archive format: {'; '.join(faults)}")
+    check(path.lower().endswith(archive.endings), f"{path} has none of the endings {archive.endings}")
     members = list(archive.members(path))
-    _check(bool(members), f"{path} has no member: give a file with at least one image")
+    check(bool(members), f"{path} has no member: give a file with at least one image")
     for member in members:
-        _check(isinstance(member, tuple) and len(member) == 3, f"{member!r} is not (name, size, place)")
+        check(isinstance(member, tuple) and len(member) == 3, f"{member!r} is not (name, size, place)")
     names = [name for name, _, _ in members]
     for name in names:
-        _check(isinstance(name, str), f"the name {name!r} is not a text")
-        _check(name.lower().endswith(IMAGE_EXTENSIONS), f"the name {name!r} does not end as image files do")
-    _check(len(set(names)) == len(names), "two members have one name")
-    _check(list(archive.members(path)) == members, "the members are others the second time")
+        check(isinstance(name, str), f"the name {name!r} is not a text")
+        check(name.lower().endswith(IMAGE_EXTENSIONS), f"the name {name!r} does not end as image files do")
+    check(len(set(names)) == len(names), "two members have one name")
+    check(list(archive.members(path)) == members, "the members are others the second time")
     read = {}
     for name, size, place in reversed(members):
         try:
@@ -42,15 +43,10 @@ def check_archive(archive: ArchiveFormat, path: str) -> None:
         except (TypeError, ValueError) as error:
             raise AssertionError(f"JSON cannot hold the place {place!r} of {name}: {error}") from error
         read[name] = archive.read(path, stored)
-        _check(
+        check(
             isinstance(read[name], bytes), f"read() gives {type(read[name]).__name__} for {name}, not bytes"
         )
-        _check(len(read[name]) == size, f"{name} has {len(read[name])} bytes, but is listed with {size!r}")
+        check(len(read[name]) == size, f"{name} has {len(read[name])} bytes, but is listed with {size!r}")
     for name, _, place in members:
         again = archive.read(path, json.loads(json.dumps(place)))
-        _check(again == read[name], f"read() gives other bytes for {name} the second time")
-
-
-def _check(condition: bool, message: str) -> None:
-    if not condition:
-        raise AssertionError(message)
+        check(again == read[name], f"read() gives other bytes for {name} the second time")

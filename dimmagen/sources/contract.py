@@ -7,6 +7,7 @@ import re
 import numpy as np
 from PIL import Image
 
+from dimmagen.core.promises import check
 from dimmagen.images import codec
 from dimmagen.sources.base import Examined, Source, source_faults
 from dimmagen.sources.rules import Verdict
@@ -34,16 +35,16 @@ def check_source(source: Source, examples: dict[str, bytes] | None = None) -> No
         >>> check_source(SOURCES["folder"])
     """
     is_source = hasattr(source, "examine") and not isinstance(source, type)
-    _check(is_source, f"{source!r} is not a source: give an instance of its class")
+    check(is_source, f"{source!r} is not a source: give an instance of its class")
     faults = list(source_faults(getattr(source, "name", ""), source))
-    _check(not faults, f"{source!r} is not a source: {'; '.join(faults)}")
-    _check(
+    check(not faults, f"{source!r} is not a source: {'; '.join(faults)}")
+    check(
         bool(re.fullmatch("[a-z0-9]+", source.name)),
         f"the name {source.name!r} has characters other than a-z and 0-9",
     )
     for data in _HOSTILE:
         for examined in source.examine(data):
-            _check(not examined.verdict.accepted, f"bytes that are not an image are accepted: {data[:8]!r}")
+            check(not examined.verdict.accepted, f"bytes that are not an image are accepted: {data[:8]!r}")
             _check_verdict(examined.verdict)
     accepted = 0
     for name, data in (examples or {f"folder/photo{source.extensions[0]}": _photo()}).items():
@@ -53,11 +54,11 @@ def check_source(source: Source, examples: dict[str, bytes] | None = None) -> No
             continue
         examined_frames = source.examine(data)
         frames = tuple(one.frame for one in examined_frames)
-        _check(frames == source.frames, f"{name} gave the frames {frames}, not {source.frames}")
+        check(frames == source.frames, f"{name} gave the frames {frames}, not {source.frames}")
         for one, again in zip(examined_frames, source.examine(data), strict=True):
-            _check(one.verdict == again.verdict, f"{name} gets another verdict the second time")
+            check(one.verdict == again.verdict, f"{name} gets another verdict the second time")
             accepted += _check_accepted(source, name, data, one)
-    _check(accepted > 0, "none of the examples is accepted: give examples that are")
+    check(accepted > 0, "none of the examples is accepted: give examples that are")
 
 
 def _check_accepted(source: Source, name: str, data: bytes, one: Examined) -> bool:
@@ -65,37 +66,37 @@ def _check_accepted(source: Source, name: str, data: bytes, one: Examined) -> bo
     if not one.verdict.accepted:
         return False
     pixels = one.pixels
-    _check(pixels is not None, f"{name} is accepted without pixels")
+    check(pixels is not None, f"{name} is accepted without pixels")
     assert pixels is not None
-    _check(
+    check(
         pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3,
         f"{name}: the pixels are {pixels.dtype} {pixels.shape}, not uint8 (H, W, 3)",
     )
-    _check(
+    check(
         np.array_equal(source.light(data, one.frame), pixels),
         f"{name}: light() gives other pixels than examine()",
     )
-    _check(bool(one.transform), f"{name} has no transform")
+    check(bool(one.transform), f"{name} has no transform")
     if one.transform == "verbatim":
-        _check(
+        check(
             np.array_equal(codec.decode_rgb8(data)[0], pixels),
             f"{name}: the transform is verbatim, but the pixels were changed",
         )
     else:
-        _check(one.extension == "png", f"{name}: a changed image is stored as png, not {one.extension}")
+        check(one.extension == "png", f"{name}: a changed image is stored as png, not {one.extension}")
     return True
 
 
 def _check_verdict(verdict: Verdict) -> None:
     if verdict.accepted:
-        _check(not verdict.rule and not verdict.reason, "an accepted candidate has a rule or a reason")
+        check(not verdict.rule and not verdict.reason, "an accepted candidate has a rule or a reason")
     else:
-        _check(
+        check(
             bool(re.fullmatch("[a-z0-9-]+", verdict.rule)),
             f"the rule {verdict.rule!r} has characters other than a-z, 0-9 and -",
         )
-        _check(bool(verdict.reason.strip()), f"the rule {verdict.rule} gives no reason")
-    _check(json.dumps([verdict.rule, verdict.reason]).isascii(), "rule or reason is not ASCII")
+        check(bool(verdict.reason.strip()), f"the rule {verdict.rule} gives no reason")
+    check(json.dumps([verdict.rule, verdict.reason]).isascii(), "rule or reason is not ASCII")
 
 
 def _photo() -> bytes:
@@ -106,8 +107,3 @@ def _photo() -> bytes:
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "JPEG", quality=92)
     return stream.getvalue()
-
-
-def _check(condition: bool, message: str) -> None:
-    if not condition:
-        raise AssertionError(message)
