@@ -246,7 +246,7 @@ def _constant_faults(formula: type) -> list[str]:
     """Constants of a formula that its objects would not have, and its fingerprint neither."""
     annotated = inspect.get_annotations(formula)
     if not is_dataclass(formula) or (annotated and "__dataclass_fields__" not in vars(formula)):
-        return [f"{formula.__name__} is no dataclass: put @dataclass(frozen=True) above it"]
+        return [f"{formula.__name__} is not a dataclass: put @dataclass(frozen=True) above it"]
     faults = []
     for field in fields(formula):
         value = getattr(formula, field.name, field.default)

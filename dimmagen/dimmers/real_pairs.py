@@ -319,7 +319,7 @@ def _find(path: str | Path) -> FoundPairs:
 
 
 def _refuse_no_list(path: Path) -> None:
-    """Refuse a file that is no list by its name: an archive, or one image."""
+    """Refuse a file that is not a list by its name: an archive, or one image."""
     ending = path.suffix.lower()
     if ending in _PACKED:
         what, todo = "is packed: pairs are read from folders", "unpack it, and give the folder"

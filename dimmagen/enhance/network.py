@@ -241,10 +241,10 @@ def _ignore_broken_torchvision() -> None:
 def architecture_faults(name: str, architecture: Any) -> Iterator[str]:
     """Why an object cannot be an architecture, for the registry."""
     if not isinstance(architecture, Architecture):
-        yield f"{described(architecture)} is no Architecture: make one of a function that builds the network"
+        yield f"{described(architecture)} is not an Architecture: make one with a function that builds it"
         return
     if isinstance(architecture.build, nn.Module) or not callable(architecture.build):
-        yield "build is no function that makes a network: every network of a run has weights of its own"
+        yield "build is not a function that makes a network: every network of a run has weights of its own"
     for number, least in (("multiple", 1), ("margin", 0), ("bytes_per_pixel", 1)):
         value = getattr(architecture, number)
         if not isinstance(value, int) or value < least:

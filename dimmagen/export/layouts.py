@@ -271,7 +271,7 @@ _ALL = (
 def layout_faults(name: str, layout: Any) -> Iterator[str]:
     """Why an object cannot be the layout of that name, for the registry."""
     if not isinstance(layout, Layout):
-        yield f"{described(layout)} is no Layout"
+        yield f"{described(layout)} is not a Layout"
         return
     if layout.name != name:
         yield f"its name is {layout.name!r}, but it is registered as {name!r}"

@@ -148,7 +148,7 @@ def read_scan(frame: Frame, header: bytes, coded: bytes, tables: HuffmanTables, 
     Args:
         frame: to which it belongs, with what the scans before it told.
         header: of the scan (B.2.3), without marker and length.
-        coded: what follows it up to the next marker that is no restart.
+        coded: what follows it up to the next marker that is not a restart.
         tables: as they are for this scan.
         interval: MCUs between restart markers; 0 for none.
     """

@@ -87,7 +87,7 @@ class ImageMetric:
 def metric_faults(name: str, metric: Any) -> Iterator[str]:
     """Why an object cannot be a metric, for the registry."""
     if not isinstance(metric, ImageMetric):
-        yield f"{described(metric)} is no ImageMetric: make one with ImageMetric.of(title, function)"
+        yield f"{described(metric)} is not an ImageMetric: make one with ImageMetric.of(title, function)"
 
 
 # Their order is that of the rows of tables and of the keys in JSON.

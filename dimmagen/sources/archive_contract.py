@@ -22,9 +22,11 @@ def check_archive(archive: ArchiveFormat, path: str) -> None:
         AssertionError: a promise is broken; the message says which one and how.
     """
     path = str(path)
-    check(not isinstance(archive, type), f"{archive!r} is no archive format: give an instance of its class")
+    check(
+        not isinstance(archive, type), f"{archive!r} is not an archive format: give an instance of its class"
+    )
     faults = list(format_faults("", archive))
-    check(not faults, f"{archive!r} is no archive format: {'; '.join(faults)}")
+    check(not faults, f"{archive!r} is not an archive format: {'; '.join(faults)}")
     check(path.lower().endswith(archive.endings), f"{path} has none of the endings {archive.endings}")
     members = list(archive.members(path))
     check(bool(members), f"{path} has no member: give a file with at least one image")

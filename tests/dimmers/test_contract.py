@@ -220,7 +220,7 @@ def test_models_are_tried_with_images_of_many_sizes_with_each_part_and_at_both_e
         (OtherOnDevice, "expose_tensors and develop give other pixels"),
         (Nameless, "Nameless has no kind"),
         (WithoutEffect, "strength = 0.1 has no effect without its type: strength: float"),
-        (Undecorated, "Undecorated is no dataclass: put @dataclass"),
+        (Undecorated, "Undecorated is not a dataclass: put @dataclass"),
         (WithoutNoise, "variants of one image are the same dark image"),
     ],
 )

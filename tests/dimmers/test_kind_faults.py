@@ -111,9 +111,9 @@ def test_a_formula_whose_constants_are_its_fields_is_taken(kind, monkeypatch):
         (OfNumpy, "float32 is not JSON serializable"),
         (Dimless, "abstract"),
         (Kindless, "the class Kindless has no kind"),
-        (Bare, "Bare is no dataclass"),
+        (Bare, "Bare is not a dataclass"),
         (AfterNothing, "darkness = 0.1 has no effect without its type: darkness: float"),
-        (AfterOther, r"AfterOther is no dataclass: put @dataclass\(frozen=True\) above it"),
+        (AfterOther, r"AfterOther is not a dataclass: put @dataclass\(frozen=True\) above it"),
         (dusk, r"an object of function has no fitted, compats, load\(\)"),
     ],
 )

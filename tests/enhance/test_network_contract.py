@@ -93,8 +93,8 @@ def test_a_network_that_sees_the_whole_image_passes_as_such():
 @pytest.mark.parametrize(
     ("architecture", "said"),
     [
-        (Two, "the class Two is no Architecture"),
-        (of(Two()), "build is no function that makes a network"),
+        (Two, "the class Two is not an Architecture"),
+        (of(Two()), "build is not a function that makes a network"),
         (of(Two, multiple=0), "its multiple is 0, not a whole number from 1"),
         (of(Two, margin=2.5), "its margin is 2.5"),
         (of(Two, learning_rate=0), "its learning_rate is not above 0"),

@@ -25,7 +25,7 @@ def test_a_layout_whose_folders_are_different_is_taken(layout, monkeypatch):
 @pytest.mark.parametrize(
     ("layout", "said"),
     [
-        ({"train": PAIR}, "an object of dict is no Layout"),
+        ({"train": PAIR}, "an object of dict is not a Layout"),
         (Layout("other", "x", train=PAIR), "its name is 'other', but it is registered as 'mine'"),
         (Layout("mine", "x", train=("low", "high")), r"train is \('low', 'high'\), not a tuple of"),
         (Layout("mine", "x", train=PAIR, test=(("", ""),)), "test is .*, not a tuple of"),

@@ -77,5 +77,5 @@ def test_a_function_alone_is_refused_by_the_registry(monkeypatch):
     ) as caught:
         METRICS["mae"]
     assert caught.value.code == "plugin-broken"
-    with pytest.raises(AssertionError, match="is no ImageMetric"):
+    with pytest.raises(AssertionError, match="is not an ImageMetric"):
         check_metric(error)

@@ -169,7 +169,7 @@ def remove(path: str | os.PathLike) -> None:
 def discard(paths: Iterable[str | os.PathLike]) -> None:
     """Remove files and empty folders that nothing needs any more, the contents of a folder before it.
 
-    What a disk or a server keeps is no failure: a warning tells of it.
+    What a disk or a server keeps is not a failure: a warning names it.
     """
     kept, reason = [], ""
     for path in paths:
