@@ -18,6 +18,7 @@ from scipy.ndimage import convolve, gaussian_filter
 from dimmagen.dimmers.camera.fit import fit_camera
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.jpeg import through_jpeg
+from dimmagen.dimmers.jpeg_traces import former_jpeg_quality
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.evaluation.realism import evaluate
 from dimmagen.evaluation.realism_summary import summarise
@@ -32,17 +33,17 @@ MEASURES = ("auc", "luma_kl", "luma_noise", "chroma_noise", "luma_lags", "chroma
 
 @dataclass(frozen=True)
 class Phone:
-    """A simulated phone: blur of chroma and of half of luma in pixels, quality of JPEG and of its files."""
+    """A simulated phone: blur of chroma and of half of luma in pixels, quality of JPEG, files' format."""
 
     chroma: float
     luma: float
     quality: int
-    stored_quality: int
+    file_format: str
 
 
 PHONES = {
-    "JPEG": Phone(2.0, 1.0, 90, 90),
-    "strong denoising, its JPEGs stored as PNG": Phone(3.0, 1.4, 90, 0),
+    "JPEG": Phone(2.0, 1.0, 90, "JPEG"),
+    "strong denoising, its JPEGs stored as PNG": Phone(3.0, 1.4, 90, "PNG"),
 }
 
 
@@ -64,6 +65,14 @@ def photographed(light: np.ndarray, seed: int, phone: Phone) -> np.ndarray:
     return through_jpeg(np.clip(np.rint(luma[..., None] + chroma), 0, 255).astype(np.uint8), phone.quality)
 
 
+def pair_of(name: str, dark: np.ndarray, light: np.ndarray, phone: Phone) -> RealPair:
+    """As the pair is read from files."""
+    if phone.file_format == "JPEG":
+        return RealPair(name, dark, light, "", "", phone.quality)
+    former = former_jpeg_quality(dark)
+    return RealPair(name, dark, light, "", "", former, was_jpeg=former > 0)
+
+
 def wide_lags(image: np.ndarray, light: np.ndarray) -> np.ndarray:
     """Autocorrelation of luma and chroma at lags 1 to 4, mean of both directions: (2, 4)."""
     area = noise.noise_area(light.astype(np.float32))
@@ -75,10 +84,8 @@ def wide_lags(image: np.ndarray, light: np.ndarray) -> np.ndarray:
 
 
 def report(name: str, phone: Phone, lights: list[np.ndarray]) -> None:
-    pairs = [
-        RealPair(f"{i:02}", photographed(light, 100 + i, phone), light, "", "", phone.stored_quality)
-        for i, light in enumerate(lights)
-    ]
+    darks = [photographed(light, 100 + i, phone) for i, light in enumerate(lights)]
+    pairs = [pair_of(f"{i:02}", *images, phone) for i, images in enumerate(zip(darks, lights, strict=True))]
     model = fit_camera(pairs[:FITTED])
     near = replace(model, filters=np.zeros_like(model.filters), banding=np.zeros_like(model.banding))
     dimmers = {"long filters": ImageDimmer(model, "", ""), "white": ImageDimmer(near, "", "")}

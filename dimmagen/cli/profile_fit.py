@@ -13,9 +13,16 @@ from dimmagen.cli.profile_view import check_lines
 from dimmagen.cli.progress import Progress
 from dimmagen.core.text import pluralize, shell_word
 from dimmagen.dimmers.fit import KINDS, FittedProfile, refuse_other_fit
+from dimmagen.dimmers.pair_facts import former_jpegs
 from dimmagen.dimmers.profile import new_profile_folder
 from dimmagen.dimmers.profile_json import PICTURE
-from dimmagen.dimmers.real_pairs import PairProblem, check_pairs_for_fit, load_pairs, split_held_out
+from dimmagen.dimmers.real_pairs import (
+    PairProblem,
+    RealPair,
+    check_pairs_for_fit,
+    load_pairs,
+    split_held_out,
+)
 from dimmagen.evaluation.checked_fit import fit_and_check
 from dimmagen.evaluation.profile_check import NOT_CHECKED
 
@@ -72,7 +79,7 @@ def fit(
         echo(f"{folder} exists already and was fitted to these pairs ({len(used)}).")
         return {"profile": str(folder), "pairs": len(used), "fitted": False}
     problems = check_pairs_for_fit(used, split_names(keep) or ())
-    _print_notes(problems, len(used))
+    _print_notes(problems, used)
     console = Console(stderr=True)
     with Progress(console=console) as progress:
         task = progress.add_task("fitting", total=1.0, unit="%")
@@ -99,11 +106,13 @@ def fit(
     }
 
 
-def _print_notes(problems: Sequence[PairProblem], pairs: int) -> None:
-    """What makes a fit to these pairs worse than it could be."""
+def _print_notes(problems: Sequence[PairProblem], pairs: Sequence[RealPair]) -> None:
+    """What makes a fit to these pairs worse than it could be, and what it takes them for."""
     for problem in problems:
         echo(f"Note: {problem}", err=True)
-    if pairs == 1:
+    if note := former_jpegs(pairs):
+        echo(f"Note: {note}", err=True)
+    if len(pairs) == 1:
         echo(
             "Note: one pair cannot show how exposure, white balance and noise level differ between scenes. "
             "Dark images draw them around those of this pair, as they differ for other cameras.",

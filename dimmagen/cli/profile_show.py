@@ -18,6 +18,7 @@ from dimmagen.dimmers.profile_json import PICTURE
 from dimmagen.evaluation.profile_check import ProfileCheck
 
 _MOST_NAMES = 8
+_FILES = {"jpeg": ", JPEG", "decoded": ", decoded from JPEG", "mixed": ", some of them JPEG"}
 
 
 @command("show")
@@ -66,7 +67,7 @@ def _facts(found: Profile) -> Iterator[tuple[str, str]]:
     yield "models", ", ".join([f"{found.default_model} (default)", *others])
     if facts := PairFacts.of_profile(found):
         width, height = facts.sizes[0]
-        files = {"jpeg": ", JPEG", "mixed": ", some of them JPEG"}.get(facts.files, "")
+        files = _FILES.get(facts.files, "")
         camera = f", {', '.join(facts.cameras)}" if facts.cameras else ""
         yield "images", f"{width}x{height}{files}{camera}"
         yield "dark ones", f"lightness {facts.dark[0]:.3f} to {facts.dark[-1]:.3f} (1 is white)"

@@ -14,7 +14,7 @@ from dimmagen.dimmers.mdn.fit import fit_network
 from dimmagen.dimmers.mdn.illumination import fit_illumination
 from dimmagen.dimmers.mdn.model import MdnFiles
 from dimmagen.dimmers.mdn.network import MixtureDensityNetwork
-from dimmagen.dimmers.pair_facts import KEY, PairFacts
+from dimmagen.dimmers.pair_facts import KEY, PairFacts, former_jpegs
 from dimmagen.dimmers.profile import ModelFiles, Profile, open_profile
 from dimmagen.dimmers.real_pairs import RealPair
 
@@ -73,10 +73,12 @@ def fit_models(
         pairs, seed, lambda done: progress("fitting the mdn model", camera_share + (1 - camera_share) * done)
     )
     held_out_nats = round(network_fit.nats, 4)
+    note = former_jpegs(pairs)
     provenance = {
         "made": "fitted to pairs",
         **_input(pairs, seed),
         KEY: PairFacts.of(pairs).model_dump(),
+        **({"notes": [note]} if note else {}),
         "network_nats": held_out_nats,
         "network_nats_on": network_fit.held_out,
         "versions": {name: version(name) for name in ("dimmagen", "numpy", "scipy", "torch")},

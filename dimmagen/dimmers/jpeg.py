@@ -12,7 +12,19 @@ from PIL import Image
 
 from dimmagen.images.pillow_warnings import ignored_warnings
 
-_LUMA_STEPS_AT_50 = 3686  # sum of the luminance table of the JPEG standard (Annex K.1), used at quality 50
+# Luminance table of the JPEG standard (Annex K.1), used at quality 50.
+LUMA_TABLE = np.array(
+    [
+        [16, 11, 10, 16, 24, 40, 51, 61],
+        [12, 12, 14, 19, 26, 58, 60, 55],
+        [14, 13, 16, 24, 40, 57, 69, 56],
+        [14, 17, 22, 29, 51, 87, 80, 62],
+        [18, 22, 37, 56, 68, 109, 103, 77],
+        [24, 35, 55, 64, 81, 104, 113, 92],
+        [49, 64, 78, 87, 103, 121, 120, 101],
+        [72, 92, 95, 98, 112, 100, 103, 99],
+    ]
+)
 
 
 def through_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
@@ -40,6 +52,11 @@ def jpeg_quality(data: bytes) -> int:
         tables = getattr(image, "quantization", None)
     if not tables:
         return 0
-    scale = 100 * sum(tables[0]) / _LUMA_STEPS_AT_50  # percent of the standard's table
+    return quality_of_steps(sum(tables[0]), int(LUMA_TABLE.sum()))
+
+
+def quality_of_steps(steps: float, at_50: float) -> int:
+    """IJG quality, 1 to 100, at which steps have a sum that is `at_50` in the standard's table."""
+    scale = 100 * steps / at_50  # percent of the standard's table
     quality = (200 - scale) / 2 if scale < 100 else 5000 / scale
     return int(np.clip(round(quality), 1, 100))

@@ -26,7 +26,8 @@ class PairFacts(BaseModel):
     """The images of a profile's pairs, in few numbers.
 
     Attributes:
-        files: `jpeg` if all dark files are JPEGs, `lossless` if none is, otherwise `mixed`.
+        files: `jpeg` if all dark files are JPEGs, `decoded` if all are or were JPEGs before they were stored
+            in another format, `lossless` if none was, otherwise `mixed`.
         sizes: width and height of the images, each once, the most frequent first.
         cameras: as the EXIF data of the dark files names them, each once; empty if it names none.
         dark, light: lightness of the dark and of the light images in [0, 1], ascending; of more than 17
@@ -35,7 +36,7 @@ class PairFacts(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    files: Literal["jpeg", "lossless", "mixed"]
+    files: Literal["jpeg", "decoded", "lossless", "mixed"]
     sizes: Annotated[list[tuple[int, int]], Field(min_length=1)]
     cameras: list[str]
     dark: Annotated[list[_Lightness], Field(min_length=1)]
@@ -44,10 +45,8 @@ class PairFacts(BaseModel):
     @classmethod
     def of(cls, pairs: Sequence[RealPair]) -> Self:
         """The facts of pairs, at least one."""
-        are_jpegs = {pair.jpeg_quality > 0 for pair in pairs}
-        files: Any = "mixed" if len(are_jpegs) > 1 else ("jpeg" if are_jpegs == {True} else "lossless")
         return cls(
-            files=files,
+            files=_files_of(pairs),
             sizes=_most_frequent((pair.dark.shape[1], pair.dark.shape[0]) for pair in pairs),
             cameras=_most_frequent(pair.camera for pair in pairs if pair.camera),
             dark=_ascending([lightness(pair.dark) for pair in pairs]),
@@ -65,7 +64,7 @@ class PairFacts(BaseModel):
     def differences(self, other: Self) -> list[str]:
         """How other pairs differ in kind from these, which are those of a profile: "they ..."."""
         found = []
-        if self.files != other.files:
+        if _FILES[self.files] != _FILES[other.files]:
             found.append(f"are {_FILES[other.files]}, the profile's are {_FILES[self.files]}")
         mine, others = (max(width * height for width, height in one.sizes) for one in (self, other))
         if not 0.5 <= others / mine <= 2:
@@ -78,8 +77,30 @@ class PairFacts(BaseModel):
         return found
 
 
+def former_jpegs(pairs: Sequence[RealPair]) -> str:
+    """What a fit makes of dark files that are no JPEGs any more, as a sentence; empty if there are none."""
+    qualities = sorted(pair.jpeg_quality for pair in pairs if pair.was_jpeg)
+    if not qualities:
+        return ""
+    some = "the" if len(qualities) == len(pairs) else f"{len(qualities)} of {len(pairs)}"
+    found = f"{some} dark images are decoded from JPEGs of about quality {qualities[len(qualities) // 2]}"
+    if all(pair.jpeg_quality for pair in pairs):
+        return f"{found}: the profile compresses as they were compressed"
+    return f"{found}, the others never were JPEGs: the profile does not compress"
+
+
+def _files_of(pairs: Sequence[RealPair]) -> Literal["jpeg", "decoded", "lossless", "mixed"]:
+    are_compressed = {pair.jpeg_quality > 0 for pair in pairs}
+    if len(are_compressed) > 1:
+        return "mixed"
+    if are_compressed == {False}:
+        return "lossless"
+    return "decoded" if any(pair.was_jpeg for pair in pairs) else "jpeg"
+
+
 _FILES = {
     "jpeg": "JPEG files, whose noise is compressed",
+    "decoded": "JPEG files, whose noise is compressed",  # the same kind, whatever the format since
     "lossless": "files without compression losses",
     "mixed": "files with and without compression losses",
 }

@@ -16,6 +16,7 @@ from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UnknownNameError, UsageError
 from dimmagen.core.registry import did_you_mean
 from dimmagen.dimmers.jpeg import jpeg_quality
+from dimmagen.dimmers.jpeg_traces import former_jpeg_quality
 from dimmagen.dimmers.pair_alignment import PairDetail, shift_of, turn_of
 from dimmagen.dimmers.pair_layouts import pairs_of_folder
 from dimmagen.dimmers.pair_likeness import agree_in_place
@@ -24,6 +25,7 @@ from dimmagen.dimmers.pair_matching import FoundPairs, listed
 from dimmagen.dimmers.pair_patterns import is_pattern, pairs_of_pattern
 from dimmagen.images.camera_name import camera_name
 from dimmagen.images.codec import IMAGE_EXTENSIONS, ImageError, decode_rgb8
+from dimmagen.images.facts import ImageFacts
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,8 +51,10 @@ class RealPair:
             (:func:`~dimmagen.dimmers.pair_matching.name_pairs`).
         dark, light: uint8 (H, W, 3), RGB; of equal size if :func:`check_pairs` finds nothing fatal.
         dark_sha256, light_sha256: of the files' bytes, hex.
-        jpeg_quality: of the dark file, 1 to 100; 0 if it is not a JPEG.
+        jpeg_quality: of the dark file, 1 to 100, or of the JPEG that it was decoded from, by its traces
+            (:mod:`~dimmagen.dimmers.jpeg_traces`); 0 if the dark image was no JPEG.
         camera: maker and model by the EXIF data of the dark file; empty without them.
+        was_jpeg: whether the dark file is no JPEG, but was decoded from one.
     """
 
     name: str
@@ -60,6 +64,7 @@ class RealPair:
     light_sha256: str
     jpeg_quality: int = 0
     camera: str = ""
+    was_jpeg: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,20 +340,29 @@ def _refuse_no_list(path: Path) -> None:
 
 def _read_pair(name: str, dark: Path, light: Path) -> RealPair:
     dark_data, light_data = storage.read(dark), storage.read(light)
+    (dark_pixels, facts), (light_pixels, _) = _decode(dark_data, dark), _decode(light_data, light)
+    quality = jpeg_quality(dark_data)
+    former = 0 if quality else former_jpeg_quality(_before_icc(dark_data, dark_pixels, facts))
     return RealPair(
         name,
-        _decode(dark_data, dark),
-        _decode(light_data, light),
+        dark_pixels,
+        light_pixels,
         hashing.sha256(dark_data),
         hashing.sha256(light_data),
-        jpeg_quality(dark_data),
+        quality or former,
         camera_name(dark_data),
+        former > 0,
     )
 
 
-def _decode(data: bytes, path: Path) -> np.ndarray:
+def _before_icc(data: bytes, pixels: np.ndarray, facts: ImageFacts) -> np.ndarray:
+    """The pixels as they are stored: a conversion to sRGB leaves no traces of JPEG."""
+    return decode_rgb8(data, is_whole=True)[0] if "icc" in facts.transform.split("+") else pixels
+
+
+def _decode(data: bytes, path: Path) -> tuple[np.ndarray, ImageFacts]:
     try:
-        return decode_rgb8(data, color_managed=True)[0]
+        return decode_rgb8(data, color_managed=True)
     except ImageError as error:
         raise DimmagenError(
             f"{path}: {error.reason}",

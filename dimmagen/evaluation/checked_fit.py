@@ -32,11 +32,13 @@ class CheckedFit:
         Args:
             folder: must not exist.
             default_model: kind of model.
-            problems: of the pairs, which the provenance notes.
+            problems: of the pairs, which the provenance notes, after the fit's own notes.
         """
         from dimmagen.evaluation.profile_picture import profile_picture  # matplotlib takes a second to import
 
-        provenance = {**self.fitted.provenance, "notes": [str(problem) for problem in problems]}
+        fitted = self.fitted.provenance
+        notes = [*fitted.get("notes", ()), *map(str, problems)]
+        provenance = {**fitted, "notes": notes}
         if self.check:
             provenance[KEY] = self.check.model_dump()
         camera = self.fitted.camera

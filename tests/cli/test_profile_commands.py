@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from dimmagen.core.errors import DimmagenError
 from dimmagen.dimmers.profile import open_profile
 from tests.commands import exit_code, run_command
 
@@ -111,6 +112,20 @@ def test_a_failed_import_leaves_no_profile(run, published_dimmer, tmp_path):
     assert code == 1
     assert "std.npy holds float64 (3,)" in err
     assert not (tmp_path / "made").exists()
+
+
+def test_a_fit_says_that_the_dark_images_were_jpegs_once(run, phone, tmp_path, monkeypatch):
+    def stop(*_):
+        raise DimmagenError("far enough")
+
+    monkeypatch.setattr("dimmagen.cli.profile_fit.fit_and_check", stop)
+    pairs = shutil.copytree(phone, tmp_path / "pairs")
+    for file in sorted((pairs / "low").iterdir()):
+        stream = io.BytesIO()
+        Image.open(file).save(stream, "JPEG", quality=85)
+        Image.open(stream).save(file)
+    _, _, err = run("fit", "--pairs", pairs, "--out", "my-phone")
+    assert "Note: the dark images are decoded from JPEGs of about quality 85: the profile compresses" in err
 
 
 def test_a_fit_names_shifted_pairs_and_makes_a_profile_that_dims(run, phone, fitted, tmp_path):

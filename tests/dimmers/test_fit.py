@@ -1,6 +1,7 @@
 """What a fit of all models makes of its parts, and whether a profile is that of some pairs."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +17,7 @@ from dimmagen.dimmers.mdn.illumination import fit_illumination
 from dimmagen.dimmers.mdn.model import DeterministicModel, MdnModel
 from dimmagen.dimmers.mdn.network import MixtureDensityNetwork
 from dimmagen.dimmers.mdn.reference import ReferenceModel
-from dimmagen.dimmers.pair_facts import KEY, PairFacts
+from dimmagen.dimmers.pair_facts import KEY, PairFacts, former_jpegs
 from dimmagen.dimmers.profile import Profile, save_profile
 from dimmagen.dimmers.real_pairs import RealPair
 from tests.cameras import camera
@@ -82,6 +83,11 @@ def test_the_provenance_names_the_pairs_by_their_hashes_and_what_decided_the_fit
         "network_nats_on": "the lowest eighth",
         "versions": {name: f"version of {name}" for name in ("dimmagen", "numpy", "scipy", "torch")},
     }
+
+
+def test_the_provenance_notes_that_the_dark_images_were_jpegs(fitted):
+    former = [replace(one, jpeg_quality=90, was_jpeg=True) for one in PAIRS]
+    assert fit_models(former, 7).provenance["notes"] == [former_jpegs(former)]
 
 
 @pytest.fixture

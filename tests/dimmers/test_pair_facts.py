@@ -1,12 +1,13 @@
 """What a profile remembers of its pairs, and how pairs of another kind are told from them."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from dimmagen.dimmers.pair_facts import KEY, MOST_LISTED, PairFacts
+from dimmagen.dimmers.pair_facts import KEY, MOST_LISTED, PairFacts, former_jpegs
 from dimmagen.dimmers.profile import Profile
 from dimmagen.dimmers.real_pairs import RealPair, load_pairs
 from dimmagen.images.camera_name import camera_name
@@ -77,6 +78,30 @@ def test_pairs_of_another_kind_are_told(other, said):
     found = PairFacts.of([made_pair(camera="Nikon D2X")]).differences(PairFacts.of([other]))
     assert len(found) == len(said)
     assert all(one.startswith(words) for one, words in zip(found, said, strict=True))
+
+
+def was_jpeg(quality):
+    return replace(made_pair(quality=quality), was_jpeg=True)
+
+
+def test_images_that_were_jpegs_are_compressed_as_those_that_are():
+    decoded = [PairFacts.of(pairs) for pairs in ([was_jpeg(90)], [made_pair(quality=90), was_jpeg(80)])]
+    assert [facts.files for facts in decoded] == ["decoded", "decoded"]
+    assert decoded[0].differences(PairFacts.of([made_pair(quality=50)])) == []
+    said = "are files without compression losses, the profile's are JPEG files, whose noise is compressed"
+    assert decoded[0].differences(PairFacts.of([made_pair()])) == [said]
+    assert PairFacts.of([made_pair(), was_jpeg(80)]).files == "mixed"
+
+
+def test_what_a_fit_makes_of_former_jpegs_is_told():
+    lossless, jpeg = made_pair(), made_pair(quality=70)
+    found = "dark images are decoded from JPEGs of about quality"
+    follows = ": the profile compresses as they were compressed"
+    assert former_jpegs([lossless, jpeg]) == ""
+    assert former_jpegs([was_jpeg(90), was_jpeg(80), was_jpeg(95)]) == f"the {found} 90{follows}"
+    assert former_jpegs([jpeg, was_jpeg(80)]) == f"1 of 2 {found} 80{follows}"
+    not_all = ", the others never were JPEGs: the profile does not compress"
+    assert former_jpegs([lossless, was_jpeg(80), was_jpeg(90)]) == f"2 of 3 {found} 90{not_all}"
 
 
 @pytest.mark.parametrize("kept", [None, [], {"files": "jpeg"}, {"dark": [7]}])

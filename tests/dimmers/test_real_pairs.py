@@ -1,6 +1,7 @@
 """Pairs are read from folders, lists and patterns, with the hashes of their files."""
 
 import hashlib
+import io
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers import real_pairs
 from dimmagen.dimmers.real_pairs import check_pairs, load_pairs, refuse_mismatched_pairs, split_held_out
 from tests.dimmers.made_pairs import darkened, pair, scene
+from tests.images.icc_profiles import DISPLAY_P3, rgb_profile
 
 
 @pytest.fixture
@@ -43,6 +45,20 @@ def test_a_pair_records_the_hash_of_each_file_and_the_jpeg_quality(folder):
     assert stored["9"].dark_sha256 == hashlib.sha256((folder / "low" / "9.jpg").read_bytes()).hexdigest()
     assert stored["9"].light_sha256 == hashlib.sha256((folder / "high" / "9.png").read_bytes()).hexdigest()
     assert (stored["9"].jpeg_quality, stored["2"].jpeg_quality) == (71, 0)
+
+
+def test_a_dark_png_that_was_a_jpeg_has_the_quality_of_that(folder):
+    stream = io.BytesIO()
+    Image.fromarray(darkened(scene())).save(stream, "JPEG", quality=85)
+    for name, options in (("9", {}), ("10", {"icc_profile": rgb_profile(DISPLAY_P3)})):
+        Image.open(stream).save(folder / "low" / f"{name}.png", **options)
+    pairs = load_pairs(folder)
+    expected = [("2", 0, False), ("9", 85, True), ("10", 85, True)]
+    assert [(p.name, p.jpeg_quality, p.was_jpeg) for p in pairs] == expected
+    assert not np.array_equal(pairs[1].dark, pairs[2].dark)  # the colours of the last are converted
+    (folder / "low" / "9.png").unlink()
+    (folder / "low" / "9.jpg").write_bytes(stream.getvalue())
+    assert [p.was_jpeg for p in load_pairs(folder)] == [False, False, True]
 
 
 def test_a_folder_without_high_is_refused(folder):
@@ -113,7 +129,10 @@ def test_a_truncated_image_is_reported_with_its_name(folder):
 
 def test_pictures_are_read_in_srgb_and_with_the_camera_that_took_the_dark_one(folder, monkeypatch):
     noted = []
-    monkeypatch.setattr(real_pairs, "decode_rgb8", lambda data, **given: noted.append(given) or (data, None))
+    as_read = real_pairs.decode_rgb8
+    monkeypatch.setattr(
+        real_pairs, "decode_rgb8", lambda data, **given: noted.append(given) or as_read(data, **given)
+    )
     exif = Image.Exif()
     exif[271], exif[272] = "NIKON", "D2X"
     Image.fromarray(darkened(scene())).save(folder / "low/2.png", exif=exif)

@@ -117,6 +117,6 @@ def _fit_strong_noise(
 
 
 def _common_quality(pairs: Sequence[RealPair]) -> int:
-    """The median quality of the dark files if all of them are JPEGs, otherwise 0."""
+    """The median quality of the dark images if all of them are or were JPEGs, otherwise 0."""
     qualities = sorted(pair.jpeg_quality for pair in pairs)
     return qualities[len(qualities) // 2] if qualities[0] else 0
