@@ -46,7 +46,6 @@ ELSEWHERE = {
     "dimmagen.enhance.training_shards:open_shards": _DATA_SET,
     "dimmagen.generate.execution:_gpu_count": _GPU,
     "dimmagen.generate.execution:choose_execution": _GPU,
-    "dimmagen.generate.gpu_worker:GpuDimmer": _GPU,
     "dimmagen.generate.gpu_worker:find_device": _GPU,
     "dimmagen.generate.growing:_MORE_FIRST": _GROWING,
     "dimmagen.generate.growing:grown_run": _GROWING,
