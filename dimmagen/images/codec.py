@@ -51,6 +51,7 @@ IMAGE_EXTENSIONS = (
 _KEPT_EXTENSION = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
 # Steps of a transform: the image is stored as PNG. Named where the version of a library of its own decides.
 _STORED_AGAIN = {"AVIF": "avif", "HEIF": "heif"}
+_ENDED = "eoi"  # a transform: the EOI marker, which ends a JPEG, is added
 _EXIF_IFD, _EXIF_COLOR_SPACE, _UNCALIBRATED, _ADOBE_RGB = 0x8769, 0xA001, 0xFFFF, 2
 _INTEROPERABILITY_IFD, _INTEROPERABILITY_INDEX = 0xA005, 1
 _TRANSPARENT = "some pixels are transparent: what is behind them is unknown"
@@ -107,12 +108,25 @@ def decode_rgb8(
         *colour_steps,
         *([] if facts.format in _KEPT_EXTENSION else [_STORED_AGAIN.get(facts.format, "lossless")]),
     ]
-    if state.lacks_end and not steps:
-        steps = ["lossless"]  # stored again: other decoders refuse the file
-    transform = "+".join(steps) or "verbatim"
-    extension = _KEPT_EXTENSION[facts.format] if transform == "verbatim" else "png"
+    transform = "+".join(steps) or (_ENDED if state.lacks_end else "verbatim")
+    extension = _KEPT_EXTENSION[facts.format] if transform in (_ENDED, "verbatim") else "png"
     height, width, _ = pixels.shape
     return pixels, replace(facts, width=width, height=height, transform=transform, extension=extension)
+
+
+def kept_file(data: bytes, transform: str) -> bytes | None:
+    """The file of a light image that keeps the file of its photo; None for one that is stored as PNG.
+
+    Args:
+        data: bytes of the photo's file.
+        transform: of the light image.
+
+    Returns:
+        The same bytes for `verbatim`; for `eoi` with the marker that other decoders refuse a JPEG without.
+    """
+    if transform == "verbatim":
+        return data
+    return data + END_MARKER if transform == _ENDED else None
 
 
 def read_facts(data: bytes) -> ImageFacts:
