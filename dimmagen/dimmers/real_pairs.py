@@ -17,6 +17,7 @@ from dimmagen.core.errors import DimmagenError, UnknownNameError, UsageError
 from dimmagen.core.registry import did_you_mean
 from dimmagen.dimmers.jpeg import jpeg_quality
 from dimmagen.dimmers.pair_alignment import PairDetail, shift_of, turn_of
+from dimmagen.dimmers.pair_colours import EXCHANGED, colour_agreement
 from dimmagen.dimmers.pair_layouts import pairs_of_folder
 from dimmagen.dimmers.pair_likeness import agree_in_place
 from dimmagen.dimmers.pair_lists import pairs_of_list
@@ -36,6 +37,7 @@ MIN_SIDE_TO_ALIGN = 128  # pixels; smaller images have too little structure to d
 MIN_SIDE = 32  # pixels; noise is measured in blocks of 16, of which there have to be several
 SATURATED_SHARE = 0.25  # of the light image at full scale, where the colour is lost
 BLACK_SHARE = 0.5  # of the dark image that is exactly black
+_ALIKE = 0.05  # difference of the brightnesses, as a share, below which none is the dark one
 _MAX_WARNINGS = 5
 _PACKED = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 
@@ -68,8 +70,8 @@ class PairProblem:
 
     Attributes:
         name: of the pair.
-        problem: `size`, `small`, `identical`, `swapped`, `repeated`, `shifted`, `turned`, `unrelated`,
-            `hidden`, `gray` or `saturated`.
+        problem: `size`, `small`, `identical`, `alike`, `swapped`, `repeated`, `shifted`, `turned`,
+            `unrelated`, `hidden`, `channels`, `gray` or `saturated`.
         detail: the end of the sentence "pair NAME ...".
         fatal: whether the pair cannot be fitted.
         mismatched: whether the two images are probably not a pair, one that is there already, or one without
@@ -156,10 +158,11 @@ def check_pairs(pairs: Sequence[RealPair]) -> list[PairProblem]:
     """Find pairs that do not fit together, and name them.
 
     Fatal problems are different sizes, sides below MIN_SIDE, identical images, and swapped images (the dark
-    one is brighter). Other problems are the two files of an earlier pair under another name, a shift of more
-    than SHIFT_TOLERANCE pixels, no or little common structure (for images of at least MIN_SIDE_TO_ALIGN), a
-    turn or another scale by which the corners are more than MAX_SHIFT pixels apart (from twice that side on),
-    an image without colours, and images so saturated or black that little can be learned from them.
+    one is brighter). Other problems are two images of one brightness, the two files of an earlier pair under
+    another name, a shift of more than SHIFT_TOLERANCE pixels, no or little common structure (for images of at
+    least MIN_SIDE_TO_ALIGN), a turn or another scale by which the corners are more than MAX_SHIFT pixels
+    apart (from twice that side on), red and blue exchanged in one image, an image without colours, and images
+    so saturated or black that little can be learned from them.
     """
     first: dict[tuple[str, str], str] = {}
     findings = []
@@ -253,14 +256,22 @@ def _check(pair: RealPair) -> list[PairProblem]:
         return [PairProblem(pair.name, "size", f"differs in size: dark {sizes}{on_side}", fatal=True)]
     if np.array_equal(dark, light):
         return [PairProblem(pair.name, "identical", "is the same picture twice", fatal=True)]
-    if dark.mean() >= light.mean():
-        means = f"mean {dark.mean():.0f}, light {light.mean():.0f}"
-        return [PairProblem(pair.name, "swapped", f"seems to be swapped: dark has {means}", fatal=True)]
+    dark_mean, light_mean = float(dark.mean()), float(light.mean())
+    is_darker, means = dark_mean < light_mean, f"dark has mean {dark_mean:.0f}, light {light_mean:.0f}"
+    findings = []
+    if abs(light_mean - dark_mean) < _ALIKE * light_mean:
+        text = f"has two images of one brightness ({means}): one is a copy of the other, or equally exposed"
+        findings = [PairProblem(pair.name, "alike", text, fatal=not is_darker, mismatched=True)]
+    elif not is_darker:
+        findings = [PairProblem(pair.name, "swapped", f"seems to be swapped: {means}", fatal=True)]
+    if not is_darker:
+        return findings
     if min(dark.shape[:2]) < MIN_SIDE:
         text = f"is too small: {dark.shape[1]}x{dark.shape[0]}, with sides below {MIN_SIDE}"
         return [PairProblem(pair.name, "small", text, fatal=True)]
 
-    findings = _differences(pair) if min(dark.shape[:2]) >= MIN_SIDE_TO_ALIGN else []
+    if min(dark.shape[:2]) >= MIN_SIDE_TO_ALIGN:
+        findings += _differences(pair)
     if gray := [side for side, image in (("dark", dark), ("light", light)) if _is_gray(image)]:
         text = f"has no colours ({' and '.join(gray)}): it shows neither their noise nor their balance"
         findings.append(PairProblem(pair.name, "gray", text, fatal=False, mismatched=True))
@@ -301,6 +312,10 @@ def _differences(pair: RealPair) -> list[PairProblem]:
             f"{turn.corner:.1f} pixels off"
         )
         findings.append(PairProblem(pair.name, "turned", text, fatal=False, mismatched=True))
+    agreement = colour_agreement(pair.dark, pair.light)
+    if agreement is not None and agreement < EXCHANGED:
+        text = "has red and blue exchanged in one of its images: OpenCV's order, BGR, was saved as RGB"
+        findings.append(PairProblem(pair.name, "channels", text, fatal=False, mismatched=True))
     return findings
 
 
