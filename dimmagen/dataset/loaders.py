@@ -23,9 +23,11 @@ from dimmagen.dataset.loader_checks import (
     refuse_below,
     refuse_fewer_shards,
     refuse_mixed,
+    refuse_no_batches,
     refuse_order_of_draws,
     refuse_other_rank,
     refuse_small,
+    warn_of_uneven_ranks,
     worker_count,
 )
 from dimmagen.dataset.loader_items import PairBatch, PairSample, Transform, collate
@@ -229,7 +231,7 @@ def pair_loader(
         buffer: number of encoded pairs held for shuffling; 0 keeps the order of the shards in an exact pass.
         pin_memory: use pinned memory, for fast copies to a GPU.
         shuffle: False is `buffer=0`.
-        drop_last: leave out the smaller last batch of each worker.
+        drop_last: leave out the smaller last batch of each worker, which has shards of its own.
         persistent_workers: keep the processes from pass to pass; by default they are kept.
 
     Returns:
@@ -238,8 +240,8 @@ def pair_loader(
 
     Raises:
         DimmagenError: the data set is not finished or is damaged; while reading, a shard is truncated.
-        UsageError: there are fewer shards than ranks in an exact pass, the process group is made after the
-            loader (when it is read), an image is smaller than `crop`,
+        UsageError: there are fewer shards than ranks in an exact pass, `drop_last` leaves a rank no batch,
+            the process group is made after the loader (when it is read), an image is smaller than `crop`,
             images have several sizes and neither `crop` nor `transform` is given, or an argument is out of
             its range.
 
@@ -262,6 +264,12 @@ def pair_loader(
     shards = tuple(manifest.shards)
     if epoch is None:
         refuse_fewer_shards(out, len(shards), world_size)
+        totals = [
+            sum(_batch_counts(shards[one::world_size], workers, batch_size, drop_last))
+            for one in range(world_size)
+        ]
+        refuse_no_batches(totals, batch_size)
+        warn_of_uneven_ranks(totals)
         shards = shards[rank::world_size]
         workers = min(workers, len(shards))
     _refuse_unsuitable_sizes(out, manifest, crop, has_one_size=batch_size > 1 and transform is None)

@@ -189,6 +189,33 @@ def test_the_length_is_the_number_of_batches_of_an_exact_pass(pair_set, workers,
         assert {len(batch["key"]) for batch in batches} == {5}
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_pass_of_which_drop_last_leaves_nothing_is_refused(tiny, monkeypatch, workers):
+    """A training loop would go through epochs without a step."""
+    arguments = {"batch_size": 3, "crop": 8, "workers": workers}
+    assert len(dimmagen.pair_loader(tiny.out, **arguments)) == 2
+    if not workers:  # one process reads all 4 pairs
+        assert len(dimmagen.pair_loader(tiny.out, **arguments, drop_last=True)) == 1
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        monkeypatch.setenv("RANK", "0")
+    with pytest.raises(UsageError, match="`drop_last` leaves no batch of 3 pairs") as caught:
+        dimmagen.pair_loader(tiny.out, **arguments, drop_last=True)
+    assert caught.value.code == "too-small"
+    assert len(dimmagen.pair_loader(tiny.out, **arguments, drop_last=True, epoch=2)) == 2
+
+
+@pytest.mark.parametrize(("ranks", "told"), [(1, False), (2, False), (3, True)])
+def test_ranks_that_will_have_different_numbers_of_batches_are_told(tiny, monkeypatch, caplog, ranks, told):
+    """DistributedDataParallel waits forever for the rank that is done."""
+    monkeypatch.setenv("WORLD_SIZE", str(ranks))
+    monkeypatch.setenv("RANK", "0")
+    dimmagen.pair_loader(tiny.out, batch_size=1)
+    assert ["a pass has 1 to 2 batches by rank" in message for message in caplog.messages] == [True] * told
+    caplog.clear()
+    dimmagen.pair_loader(tiny.out, batch_size=1, epoch=3)
+    assert not caplog.messages
+
+
 def test_the_length_of_a_resampled_pass_is_the_epoch(pair_set):
     loader = dimmagen.pair_loader(pair_set, batch_size=2, crop=16, epoch=7)
     assert len(loader) == len(list(loader)) == 7
