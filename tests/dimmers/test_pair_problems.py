@@ -80,6 +80,8 @@ def test_a_pair_that_cannot_be_fitted_is_told_with_its_numbers():
         PairProblem("b", "swapped", swapped, True),
         PairProblem("c", "identical", "is the same picture twice", True),
     ]
+    black = np.zeros_like(small)
+    assert "is black twice" in str(*check_pairs([pair("e", black, black)]))
     mirrored = check_pairs([pair("d", small, small[::-1])])  # which is no darker
     assert [(one.problem, one.fatal) for one in mirrored] == [("alike", True)]
 
@@ -256,3 +258,30 @@ def test_two_images_of_one_brightness_are_refused(factor, expected):
     assert [(one.problem, one.fatal, one.mismatched) for one in found] == expected
     if "alike" in str(expected):
         assert f"has two images of one brightness (dark has mean {dark.mean():.0f}" in str(found[0])
+
+
+@pytest.mark.parametrize(("bits", "found"), [(12, ["dim"]), (14, ["dim"]), (15, [])])
+def test_a_light_image_that_is_dark_is_refused(bits, found):
+    """Files of 16 bits with the 12 or 14 bits of a camera, of which the high bytes are read."""
+    light = scene()
+    light[:3] = 255
+    dark = darkened(light, seed=2)
+    images = [(image.astype(int) * 257 >> (16 - bits) >> 8).astype(np.uint8) for image in (dark, light)]
+    findings = [one for one in check_pairs([pair("a", *images)]) if one.problem == "dim"]
+    assert [one.problem for one in findings] == found
+    if found:
+        assert f"it reaches {2 ** (bits - 8) - 1} of 255" in str(findings[0])
+        assert (findings[0].fatal, findings[0].mismatched) == (False, True)
+
+
+def test_pairs_of_several_cameras_are_told():
+    """One profile of two cameras is that of neither."""
+    names = ["Canon 5D", "", "Nikon D2X", "Canon 5D"]
+    pairs = [
+        RealPair(str(number), darkened(scene(number)), scene(number), "", "", camera=name)
+        for number, name in enumerate(names)
+    ]
+    (finding,) = check_pairs(pairs)
+    assert (finding.problem, finding.fatal, finding.mismatched) == ("camera", False, False)
+    assert str(finding).startswith("pair 2 is of the camera Nikon D2X, others are of Canon 5D: ")
+    assert check_pairs(pairs[:2]) == check_pairs(pairs[1:3]) == []
