@@ -18,6 +18,7 @@ import webdataset as wds
 from webdataset.utils import pytorch_worker_info
 
 from dimmagen.core import arguments as kinds
+from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.loader_checks import (
     refuse_below,
@@ -276,7 +277,8 @@ def pair_loader(
     start = torch.zeros(2 + max(workers, 1), dtype=torch.int64)
     start = start.share_memory_() if workers else start
     buffer = buffer if shuffle else 0
-    stream = PairStream(out, shards, rank, epoch is not None, buffer, crop, transform, start)
+    place = storage.local_path(out) or out  # for processes, and times, with another working directory
+    stream = PairStream(place, shards, rank, epoch is not None, buffer, crop, transform, start)
     loader: PairLoader[Any] = PairLoader(
         stream,
         batch_size=batch_size,

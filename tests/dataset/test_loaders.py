@@ -1,6 +1,7 @@
 """Loaders give the images of the shards, each pair once, with any number of workers."""
 
 import pickle
+from pathlib import Path
 from types import SimpleNamespace
 
 import fsspec
@@ -389,3 +390,15 @@ def test_numbers_are_float32_where_a_program_computes_in_float64(tiny):
 def test_a_loader_can_be_pickled_and_has_its_length(tiny):
     loader = pickle.loads(pickle.dumps(dimmagen.pair_loader(tiny.out, batch_size=3, crop=12)))
     assert len(loader) == len(list(loader)) == 2
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_a_relative_path_is_that_of_the_place_where_the_loader_was_made(
+    tiny, tmp_path, monkeypatch, is_stream
+):
+    """A program, or a framework for it, changes the working directory later; so do workers of Ray."""
+    monkeypatch.chdir(Path(tiny.out).parent)
+    loader = dimmagen.pair_loader("out", batch_size=1) if is_stream else dimmagen.PairDataset("out")
+    monkeypatch.chdir(tmp_path)
+    pairs = keys_of(loader) if is_stream else [pair["key"] for pair in loader]
+    assert sorted(pairs) == sorted(tiny.table["key"].to_pylist())
