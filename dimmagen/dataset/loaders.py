@@ -118,7 +118,8 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
         stream: PairStream = self.pipeline[0].dataset
         counts, first = delivered(here.batches, self.worker_batches)
         stream.begin(here.seed, first, [count * self.pipeline[0].batch_size for count in counts])
-        return cast(Iterator[Any], super().iterator1())
+        with torch.device("cpu"):  # where its generator is, whatever `torch.set_default_device` says
+            return cast(Iterator[Any], super().iterator1())
 
     def _pass(self) -> Iterator[BatchT]:
         if self._is_changed():  # what it gives is not counted in batches
@@ -274,7 +275,7 @@ def pair_loader(
         shards = shards[rank::world_size]
         workers = min(workers, len(shards))
     _refuse_unsuitable_sizes(out, manifest, crop, has_one_size=batch_size > 1 and transform is None)
-    start = torch.zeros(2 + max(workers, 1), dtype=torch.int64)
+    start = torch.zeros(2 + max(workers, 1), dtype=torch.int64, device="cpu")
     start = start.share_memory_() if workers else start
     buffer = buffer if shuffle else 0
     place = storage.local_path(out) or out  # for processes, and times, with another working directory

@@ -402,3 +402,20 @@ def test_a_relative_path_is_that_of_the_place_where_the_loader_was_made(
     monkeypatch.chdir(tmp_path)
     pairs = keys_of(loader) if is_stream else [pair["key"] for pair in loader]
     assert sorted(pairs) == sorted(tiny.table["key"].to_pylist())
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_batches_are_in_the_memory_of_the_processor_whatever_the_default_device_is(tiny, workers):
+    """Of `torch.set_default_device("cuda")`: here `meta`, which has no numbers."""
+    torch.manual_seed(3)
+    loader = dimmagen.pair_loader(tiny.out, batch_size=2, crop=8, workers=workers)
+    expected = [batch["light"] for batch in loader]
+    with torch.device("meta"):
+        torch.manual_seed(3)
+        loader = dimmagen.pair_loader(tiny.out, batch_size=2, crop=8, workers=workers)
+        found = list(loader)
+        pair = dimmagen.PairDataset(tiny.out, crop=8)[0]
+    assert [batch["gamma"].device.type for batch in found] == ["cpu"] * 2
+    assert [batch["variant"].device.type for batch in found] == ["cpu"] * 2
+    assert all(map(torch.equal, [batch["light"] for batch in found], expected))
+    assert pair["dark"].device.type == "cpu"
