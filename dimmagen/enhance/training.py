@@ -21,7 +21,7 @@ from dimmagen.enhance.loggers import require_loggers
 from dimmagen.enhance.loop import TrainProgress, train
 from dimmagen.enhance.losses import EnhancementLoss
 from dimmagen.enhance.network import ARCHITECTURES, EnhancementNetwork
-from dimmagen.enhance.provenance import maker
+from dimmagen.enhance.provenance import REAL_LIGHTS, maker, real_lights
 from dimmagen.enhance.run_folder import ResumeMode, RunFolder
 from dimmagen.enhance.training_data import TrainingData, open_training_data, pairs_sha256
 from dimmagen.enhance.training_shards import VALIDATION_PHOTOS
@@ -134,6 +134,9 @@ def prepare(config: TrainConfig, context: DistributedContext, device: torch.devi
     lpips = _perceptual(config, context)
     loss = EnhancementLoss(lpips, config.perceptual_weight).to(device)
     notes = {"data": data.origin, "made_by": maker(), "validated_on": data.validated_on}
+    start = load_network(config.network)[1] if config.network else None
+    if lights := real_lights(data.real, start):
+        notes[REAL_LIGHTS] = lights
     notes["crops"] = {"side": config.crop, "equalise": config.equalise, "condition": config.condition}
     return PreparedRun(network, loss, data, _identity(config, data, lpips, context), notes)
 

@@ -161,6 +161,9 @@ def test_lol_accepts_only_light_images_and_opens_no_dark_image(tmp_path):
         ("my_low_light_set/lights/2.png", ""),  # of the folder that was given, whole names
         ("low/2.png", "lol-dark"),
         ("eval15/2.png", "lol-evaluation"),
+        ("Sony/long/00001_00_10s.png", ""),
+        ("Sony/long/10003_00_10s.png", "lol-evaluation"),
+        ("long/20208_00_10s.png", "lol-evaluation"),
         ("photos/devices/2.png", ""),
     ],
 )
