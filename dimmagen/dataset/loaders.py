@@ -109,7 +109,7 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
                 "keep and load the state of the loader that `pair_loader()` returned",
                 code="usage",
             )
-        self._next = position
+        self._here, self._next = None, position  # and not that of a pass which was left before
 
     def iterator1(self) -> Iterator[Any]:
         """Begin a pass, at its place if there is one; each repetition that was asked for is another pass."""

@@ -22,6 +22,7 @@ from dimmagen.images.facts import ImageError, ImageFacts, Metadata, Presentation
 from dimmagen.images.jpeg_damage import END_MARKER, JpegState, lacks_end, state_of
 from dimmagen.images.orientation import UPRIGHT, Orientation, orientation_of, turn_of
 from dimmagen.images.other_kinds import other_kind
+from dimmagen.images.pillow_settings import default_settings
 from dimmagen.images.pillow_warnings import ignored_warnings
 from dimmagen.images.png import PNG_SIGNATURE, encode_mask_png, encode_png
 from dimmagen.images.png_metadata import metadata_first
@@ -163,7 +164,7 @@ def _open_image(data: bytes) -> Iterator[Image.Image]:
     if reason := unfinished(data):
         raise ImageError("unreadable", reason)
     try:
-        with ignored_warnings(), _opened(data) as image:
+        with ignored_warnings(), default_settings(), _opened(data) as image:
             yield image
     except DimmagenError:
         raise

@@ -26,7 +26,7 @@ _GPU = "a device that was given"
 _GROWING = "`add`, which was given"
 ELSEWHERE = {
     "dimmagen.core.executors.ray_address:check_answers": _CLUSTER,
-    "dimmagen.core.executors.ray_connected:refuse_another": _CLUSTER,
+    "dimmagen.core.executors.ray_connected:_refuse_another_cluster": _CLUSTER,
     "dimmagen.core.lock:_refuse_inside_a_set": "a folder that is not there, and `remove` takes one that is",
     "dimmagen.dataset.card:_TEMPLATE": _CARD,
     "dimmagen.dimmers.base:DimmerModel": f"{_GPU}, or {_FORGED}",
