@@ -1,5 +1,6 @@
 """Pillow's settings for a process, which decide what it accepts: those of the user are not for our images."""
 
+import os
 from contextlib import ContextDecorator
 from threading import Lock
 from types import ModuleType
@@ -39,13 +40,23 @@ class _DefaultSettings(ContextDecorator):
         with self._lock:
             self._threads -= 1
             if self._threads == 0:
-                for module, name, default, users in self._changed:
-                    if getattr(module, name) == default:  # the user may have set it meanwhile
-                        setattr(module, name, users)
-                self._changed = []
+                self._give_back()
+
+    def _give_back(self) -> None:
+        for module, name, default, users in self._changed:
+            if getattr(module, name) == default:  # the user may have set it meanwhile
+                setattr(module, name, users)
+        self._changed = []
+
+    def after_fork(self) -> None:
+        """In a forked process, which has none of the threads that were inside the block."""
+        self._lock, self._threads = Lock(), 0
+        self._give_back()
 
 
 _SHARED = _DefaultSettings()
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_SHARED.after_fork)
 
 
 def default_settings() -> _DefaultSettings:

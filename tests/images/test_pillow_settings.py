@@ -2,7 +2,10 @@
 
 import ast
 import io
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -101,3 +104,28 @@ def test_all_images_are_opened_with_the_default_settings():
         outside += [path.name for call in calls if call not in inside]
     assert opened > 4
     assert outside == ["codec.py"]  # in a function that is called inside
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_process_that_is_forked_while_another_thread_is_inside_has_the_users_settings(monkeypatch):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    inside, leave = Event(), Event()
+
+    def decode():
+        with default_settings():
+            inside.set()
+            leave.wait()
+
+    with ThreadPoolExecutor(1) as pool:
+        thread = pool.submit(decode)
+        inside.wait()
+        child = os.fork()
+        if child == 0:
+            kept = ImageFile.LOAD_TRUNCATED_IMAGES
+            with default_settings():
+                changed = not ImageFile.LOAD_TRUNCATED_IMAGES
+            os._exit(0 if kept and changed and ImageFile.LOAD_TRUNCATED_IMAGES else 1)
+        leave.set()
+        thread.result()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
