@@ -173,7 +173,7 @@ def _open_image(data: bytes) -> Iterator[Image.Image]:
             raise ImageError(
                 "format", "is an AVIF picture, which this build of Pillow cannot read"
             ) from error
-        unknown = f"is no picture of a known kind ({', '.join((*FORMATS, 'HEIF'))})"
+        unknown = f"is not an image of a known kind ({', '.join((*FORMATS, 'HEIF'))})"
         raise ImageError("unreadable", other_kind(data) or unknown) from error
     except ModuleNotFoundError as error:
         raise ImageError("format", _HEIF_REASON) from error

@@ -56,7 +56,7 @@ def test_a_pipe_in_a_folder_is_left_out_and_not_waited_for(folder, caplog):
 def test_a_photo_is_read_with_its_metadata_or_the_reason_is_given(folder):
     pixels, metadata = read_photo(folder / "b.png")
     assert (pixels.shape, int(pixels.max()), metadata.icc_profile) == ((9, 12, 3), 77, b"")
-    with pytest.raises(UsageError, match="is no picture of a known kind") as error:
+    with pytest.raises(UsageError, match="is not an image of a known kind") as error:
         read_photo(folder / "notes.txt")
     assert error.value.code == "unreadable-image"
     assert "convert" not in str(error.value)
