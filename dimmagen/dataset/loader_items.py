@@ -85,7 +85,7 @@ def finish_pair(
     """The dictionary that a user gets, from uint8 (H, W, 3) images and a pair's record."""
     if crop is not None:
         height, width, _ = dark.shape
-        top, left = (int(torch.randint(side - crop + 1, ())) for side in (height, width))
+        top, left = (int(torch.randint(side - crop + 1, (), device="cpu")) for side in (height, width))
         square = np.s_[top : top + crop, left : left + crop]
         dark, light = dark[square], light[square]
     numbers = {name: record[name] for name in _RECORD}
@@ -99,15 +99,16 @@ def _tensor(pixels: np.ndarray) -> torch.Tensor:
 
 
 def collate(samples: list) -> Any:
-    """A batch as torch makes it, but with float32 for Python's floats, which torch makes float64."""
-    return default_collate([_with_float32(sample) for sample in samples])
+    """A batch as torch makes it, but in the main memory, whatever torch's default device is, and with float32
+    for Python's floats, which torch makes float64."""
+    return default_collate([_with_tensors(sample) for sample in samples])
 
 
-def _with_float32(value: Any) -> Any:
-    if type(value) is float:
-        return torch.tensor(value, dtype=torch.float32)
+def _with_tensors(value: Any) -> Any:
+    if type(value) in (float, int):
+        return torch.tensor(value, dtype=torch.float32 if type(value) is float else torch.int64, device="cpu")
     if type(value) is dict:
-        return {name: _with_float32(part) for name, part in value.items()}
+        return {name: _with_tensors(part) for name, part in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_with_float32(part) for part in value)
+        return type(value)(_with_tensors(part) for part in value)
     return value

@@ -9,6 +9,7 @@ import itertools
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from os import PathLike, fspath
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar, cast, overload
@@ -115,7 +116,10 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
         stream: PairStream = self.pipeline[0].dataset
         counts, first = delivered(here.batches, self.worker_batches)
         stream.begin(here.seed, first, [count * self.pipeline[0].batch_size for count in counts])
-        return cast(Iterator[Any], super().iterator1())
+        # torch draws a number from our generator, on the default device of the process.
+        is_elsewhere = torch.get_default_device().type != "cpu"
+        with torch.device("cpu") if is_elsewhere else nullcontext():
+            return cast(Iterator[Any], super().iterator1())
 
     def _pass(self) -> Iterator[BatchT]:
         if self._is_changed():  # what it gives is not counted in batches
@@ -265,7 +269,7 @@ def pair_loader(
         shards = shards[rank::world_size]
         workers = min(workers, len(shards))
     _refuse_unsuitable_sizes(out, manifest, crop, has_one_size=batch_size > 1 and transform is None)
-    start = torch.zeros(2 + max(workers, 1), dtype=torch.int64)
+    start = torch.zeros(2 + max(workers, 1), dtype=torch.int64, device="cpu")
     start = start.share_memory_() if workers else start
     buffer = buffer if shuffle else 0
     stream = PairStream(out, shards, rank, epoch is not None, buffer, crop, transform, start)

@@ -362,3 +362,21 @@ def test_numbers_are_float32_where_a_program_computes_in_float64(tiny):
 def test_a_loader_can_be_pickled_and_has_its_length(tiny):
     loader = pickle.loads(pickle.dumps(dimmagen.pair_loader(tiny.out, batch_size=3, crop=12)))
     assert len(loader) == len(list(loader)) == 2
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_pairs_are_in_the_main_memory_whatever_the_default_device_of_torch_is(workers, tiny):
+    def read():
+        torch.manual_seed(3)
+        loader = dimmagen.pair_loader(tiny.out, batch_size=2, crop=8, workers=workers)
+        return [*loader, dimmagen.PairDataset(tiny.out, crop=8)[0]]
+
+    before = read()
+    torch.set_default_device("meta")  # a device that every machine has
+    try:
+        batches = read()
+    finally:
+        torch.set_default_device(None)
+    for batch, same in zip(batches, before, strict=True):
+        for name, value in same.items():
+            assert torch.equal(batch[name], value) if torch.is_tensor(value) else batch[name] == value, name
