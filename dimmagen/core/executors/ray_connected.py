@@ -1,5 +1,6 @@
 """Whose the Ray is that this process has connected: that of a run, which leaves it, or the user's."""
 
+import os
 import socket
 import sys
 from contextlib import suppress
@@ -10,6 +11,22 @@ from dimmagen.core.errors import DimmagenError, UsageError, Ways
 
 own_runs: set[int] = set()  # those that start or join a Ray, or have done so, and will leave it
 _claiming = Lock()
+_was_used = False  # by a run of this process
+_is_inherited = False  # from the process that this one was forked from
+
+
+def _note_fork() -> None:
+    """In a forked process: neither the connection of its parent process nor a new one works there."""
+    global _claiming, _is_inherited
+    ray = sys.modules.get("ray")
+    # It may be in the middle of its import.
+    _is_inherited = _is_inherited or _was_used or getattr(ray, "is_initialized", bool)()
+    _claiming = Lock()  # which another thread may have held
+    own_runs.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_note_fork)
 
 
 def is_own() -> bool:
@@ -36,9 +53,20 @@ def claim(run: int, address: str | None) -> Any:
         address: of the cluster that is asked for; None for a Ray on this machine.
 
     Raises:
-        DimmagenError: another run of this process has started Ray, or is starting it.
+        DimmagenError: another run of this process has started Ray, or is starting it; or the process was
+            forked from one that has connected Ray, where Ray would wait forever.
         UsageError: the user has connected another cluster.
     """
+    global _was_used
+    if _is_inherited:
+        raise DimmagenError(
+            "this process was forked from one that has connected Ray, and Ray does not work in both",
+            Ways.of(
+                "start this process by `spawn` (`multiprocessing.get_context`)",
+                'use `executor="serial"`',
+            ),
+            code="cluster",
+        )
     with _claiming:
         if own_runs:
             raise DimmagenError(
@@ -52,6 +80,7 @@ def claim(run: int, address: str | None) -> Any:
             )
         if (connected := connected_ray()) is None:
             own_runs.add(run)
+            _was_used = True
             return None
     _refuse_another_cluster(connected, address)
     return connected

@@ -2,7 +2,8 @@
 
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from threading import Event
 from types import SimpleNamespace
 
@@ -85,3 +86,27 @@ def test_a_ray_that_another_thread_is_importing_is_waited_for(tmp_path, monkeypa
         gate.asked.set()
         assert asked.result() is importing.result()
     del sys.modules["ray"]
+
+
+@pytest.mark.needs("fork")
+def test_a_process_that_was_forked_from_one_with_ray_is_refused_and_waits_for_nothing(monkeypatch):
+    monkeypatch.setattr(ray_cluster, "_init", lambda *arguments: None)
+    monkeypatch.setattr(ray_connected, "_was_used", False)
+
+    def refusal():
+        with ProcessPoolExecutor(1, get_context("fork")) as processes:
+            return processes.submit(_refusal).result()
+
+    assert refusal() == ""
+    with connect_ray(1, None):
+        pass
+    assert "was forked from one that has connected Ray" in refusal()
+    assert "was forked" not in _refusal()
+
+
+def _refusal():
+    try:
+        with connect_ray(1, None):
+            return ""
+    except DimmagenError as error:
+        return str(error)
