@@ -68,6 +68,7 @@ _OTHERS = {
     "dimmers.mdn.network": ("definitions",),
     "dimmers.mdn.reference": ("definitions", "../fit"),
     "dimmers.pair_alignment": ("real_pairs",),
+    "dimmers.pair_colours": ("pair_problems",),
     "dimmers.pair_likeness": ("real_pairs",),
     "dimmers.pair_matching": ("pair_matching", "pair_layouts"),
     "dimmers.profile": ("profiles/profile", "profiles/damaged_profiles"),

@@ -277,6 +277,47 @@ def test_a_half_written_plug_in_is_told_what_it_lacks_and_nothing_is_made(place,
         assert not Path("out").exists()
 
 
+@pytest.mark.parametrize("value", ["example:Gone", "example:dataclass", "no_such_module:Dusk"])
+def test_a_broken_plug_in_hides_no_other_profile(value, place, install, run):
+    install("dusk")
+    points = next(Path("site").glob("*.dist-info")) / "entry_points.txt"
+    points.write_text(f"[dimmagen.dimmers]\ndusk = {value}\ndawn = example:Dawn\n")
+    code = Path("site/example.py")
+    code.write_text(code.read_text().replace("Dusk", "Dawn").replace('"dusk"', '"dawn"'))
+    done = run("profile", "list")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"lol3 .*linear .*dawn ", done.stdout, re.DOTALL)
+    assert "dusk" not in done.stdout
+    assert re.search(rf"Left out: dusk: the dimmer dusk .*{value}.*uninstall", done.stderr)
+    assert "choose one of" in run("profile", "show", "no-such").stderr
+    done = run("profile", "show", "dusk")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "the dimmer dusk " in done.stderr
+
+
+def test_the_help_of_export_says_which_layout_cannot_be_loaded(place, install, run):
+    install("two-folders")
+    Path("site/example.py").write_text("raise RuntimeError('half an update')\n")
+    done = run("export", "--help")
+    assert done.returncode == 0, done.stderr
+    assert re.search(
+        r"lol-v1 .*two-folders\s+the layout two-folders cannot be\s+loaded", done.stdout, re.DOTALL
+    )
+    assert "half an update" in " ".join(done.stdout.split())
+    assert run("export", "photos", "--layout", "two-folders", "--out", "export").returncode != 0
+
+
+def test_a_plug_in_that_is_named_as_a_built_in_one_stops_no_other(place, install, run_process):
+    install("square")
+    points = next(Path("site").glob("*.dist-info")) / "entry_points.txt"
+    points.write_text("[dimmagen.sources]\ncoco = example:Square\n")
+    done = run_process("build-mixhq", "--source", "folder=photos/", "--out", "mixhq")
+    assert done.returncode == 0, done.stderr
+    done = run_process("build-mixhq", "--source", "coco=photos/", "--out", "other")
+    assert done.returncode == 2
+    assert "two sources named 'coco'" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "check"),
     [

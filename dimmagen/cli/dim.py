@@ -11,16 +11,11 @@ from rich.table import Table
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.dimmer_options import dimmer_options
-from dimmagen.cli.execution_options import (
-    address_option,
-    executor_option,
-    worker_timeout_option,
-    workers_option,
-)
-from dimmagen.cli.headings import EXECUTION, FILES, PHOTOS, headed_option
+from dimmagen.cli.execution_options import execution_options
+from dimmagen.cli.headings import FILES, PHOTOS, headed_option
 from dimmagen.cli.light_format import light_format_notes
-from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
-from dimmagen.cli.options import Integer, OutputPath, rescan_option
+from dimmagen.cli.messages import results_alone_on_stdout
+from dimmagen.cli.options import OutputPath, rescan_option
 from dimmagen.cli.output import echo, echo_next
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import PairProgress, steps_bar
@@ -29,7 +24,7 @@ from dimmagen.cli.verdicts import echo_newcomers, print_reasons
 from dimmagen.core import storage
 from dimmagen.core.text import pluralize, shell_word
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.generate.execution import ChosenExecutor, choose_execution
+from dimmagen.generate.execution import Execution
 from dimmagen.generate.growing import begin_addition, has_nothing_new, refuse_other_scenes
 from dimmagen.generate.light_format import LIGHT_FORMATS, measure_conversion
 from dimmagen.generate.pair import MAX_SIDES, BuildDimmer, PairSettings
@@ -109,24 +104,7 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     "otherwise, because Hugging Face's WebDataset builder and Ray Data need a single format.",
     heading=FILES,
 )
-@workers_option("Ray workers", "one per processor or GPU")
-@executor_option
-@headed_option(
-    "--device",
-    type=click.Choice(["cpu", "cuda"]),
-    default="cpu",
-    help="Device that renders the dark images; one GPU per worker. The output is the same.",
-    heading=EXECUTION,
-)
-@headed_option(
-    "--threads",
-    type=Integer(1),
-    show_default="the processors, divided among the GPUs",
-    help="Threads per GPU worker for reading and encoding.",
-    heading=EXECUTION,
-)
-@address_option("use")
-@worker_timeout_option("made no pair")
+@execution_options
 @rescan_option
 @click.option(
     "--resume",
@@ -148,12 +126,7 @@ def dim(
     selection: PhotoSelection,
     labels: str | None,
     out: str,
-    workers: int | None,
-    executor: ChosenExecutor,
-    device: str,
-    threads: int | None,
-    address: str | None,
-    worker_timeout: float | None,
+    execution: Execution,
     rescan: bool,
     resume: ResumeMode,
     add: bool,
@@ -174,7 +147,6 @@ def dim(
     pair_settings = PairSettings(**settings)
     if labels:
         parse_labels(labels)  # before photos are scanned
-    execution = choose_execution(executor, workers, address, device, threads, worker_timeout, end_lost_run)
     selection = replace(selection, max_side=MAX_SIDES.get(pair_settings.image_format))
     base, earlier = None, None
     if add:

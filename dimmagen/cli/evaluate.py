@@ -27,14 +27,17 @@ from dimmagen.cli.options import (
     split_names,
     write_json,
 )
+from dimmagen.cli.output import echo
 from dimmagen.cli.progress import Progress
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.text import pluralize
+from dimmagen.dimmers.pair_matching import listed
 from dimmagen.dimmers.real_pairs import accept_pairs, load_pairs
 from dimmagen.enhance.checkpoints import load_network
 from dimmagen.enhance.enhancer import Enhancer
 from dimmagen.enhance.inputs import FIXED_LIGHTNESS
+from dimmagen.enhance.provenance import pairs_trained_on
 from dimmagen.enhance.training import pick_device
 from dimmagen.evaluation.protocol import (
     PROTOCOL,
@@ -117,9 +120,12 @@ def evaluate(
         raise UsageError(
             f"--json and --sheet are the same file, {json_path}", "name two", code="conflict", path=json_file
         )
-    network, _ = load_network(network_path, pick_device(device))
+    network, header = load_network(network_path, pick_device(device))
     loaded = load_pairs(pairs, split_names(names))
     accept_pairs(loaded)
+    if trained_on := pairs_trained_on(header, loaded):
+        of_all = "all of these pairs" if len(trained_on) == len(loaded) else listed(trained_on)
+        echo(f"Note: the network was trained on {of_all}: its scores are optimistic", err=True)
     requested = split_names(metrics)
     chosen, failures = load_metrics(requested, MetricFiles(lpips_weights, niqe_model))
     unsuitable = unsuitable_metrics(chosen, loaded)
@@ -138,7 +144,7 @@ def evaluate(
     with Progress(console=console, transient=True) as bar:
         scored = list(bar.track(steps, len(loaded), description="scoring"))
     _print_table(scored, lightness, exact_lightness)
-    result = as_json(scored, lightness, exact_lightness)
+    result = as_json(scored, lightness, exact_lightness) | {"trained_on": trained_on}
     if json_path is not None:
         write_json(str(json_path), result)
     if sheet_path is not None:

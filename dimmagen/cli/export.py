@@ -34,8 +34,10 @@ class _ExportCommand(Command):
             formatter.write_dl(
                 [(name, f"{reader.title}: {reader.layout}") for name, reader in READERS.items()]
             )
+        layouts, failures = LAYOUTS.usable()
+        rows = [(name, layout.readers) for name, layout in layouts.items()]
         with formatter.section("Layouts"):
-            formatter.write_dl([(name, layout.readers) for name, layout in LAYOUTS.items()])
+            formatter.write_dl([*rows, *((name, str(error)) for name, error in failures.items())])
 
 
 @command(cls=_ExportCommand, former_names={"--to": "--out"})

@@ -6,10 +6,10 @@ import click
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
-from dimmagen.cli.execution_options import executor_option, workers_option
+from dimmagen.cli.execution_options import execution_options
 from dimmagen.cli.headings import PHOTOS, headed_option
 from dimmagen.cli.humanize import shorten
-from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
+from dimmagen.cli.messages import results_alone_on_stdout
 from dimmagen.cli.options import new_dataset_option, profile_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
@@ -17,7 +17,7 @@ from dimmagen.cli.progress import PairProgress
 from dimmagen.cli.results import dataset_result
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.text import pluralize
-from dimmagen.generate.execution import ChosenExecutor, choose_execution
+from dimmagen.generate.execution import Execution
 from dimmagen.generate.replay import environment_note
 from dimmagen.generate.reproducing import Difference, difference_from, open_reproduction
 from dimmagen.sources.photo_selection import PhotoSelection
@@ -49,8 +49,7 @@ from dimmagen.sources.photo_selection import PhotoSelection
 )
 @profile_option
 @new_dataset_option
-@workers_option("Ray workers")
-@executor_option
+@execution_options
 def reproduce(
     manifest_path: str,
     sources: tuple[str, ...],
@@ -59,8 +58,7 @@ def reproduce(
     labels: str | None,
     profile: str | None,
     out: str,
-    workers: int | None,
-    executor: ChosenExecutor,
+    execution: Execution,
 ) -> dict[str, Any]:
     """Make a data set again from its manifest and the same photos, and compare the two.
 
@@ -72,7 +70,6 @@ def reproduce(
     photos (--limit, --min-lightness, --resize, --crop, --follow-links) are those of the manifest; where it
     names a --list or --exclude, give the same files. The exit code is 1 if a file differs.
     """
-    execution = choose_execution(executor, workers, on_cluster_lost=end_lost_run)
     original = open_reproduction(
         manifest_path,
         sources,
@@ -80,7 +77,7 @@ def reproduce(
         selection=selection,
         labels=labels,
         profile=profile,
-        workers=execution.workers,
+        scanning=execution.of_index_pass(),
         out=out,
     )
     with PairProgress(Console(stderr=True)) as progress, results_alone_on_stdout():

@@ -18,6 +18,7 @@ _ATTEMPTS = 20
 _OF_A_SET = ("manifest.json", "shards", "metadata", "catalog")
 # What a file system without locks says, in several words (Lustre without `-o flock`, some NFS).
 _UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 _log = logging.getLogger(__name__)
 _held: set[int] = set()  # descriptors of this process's locks
 
@@ -34,20 +35,25 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
 
 
 @contextmanager
-def exclusive(out: str) -> Iterator[None]:
+def exclusive(out: str, may_only_read: bool = False) -> Iterator[UsageError | None]:
     """Keep other runs out of a folder for the duration of the block; locations behind a URL have no lock.
 
     A missing folder is created, and removed again if nothing was written to it.
 
     Args:
         out: folder or fsspec URL.
+        may_only_read: whether the block may find that there is nothing to write, so that it can have a folder
+            that this user may only read; without a lock.
+
+    Yields:
+        None; for a folder that may only be read the error of it, to be raised before anything is written.
 
     Raises:
         DimmagenError: another run is writing to the folder.
         UsageError: the folder cannot be created or written to, or would be a part of a data set.
     """
     if (place := storage.local_path(out)) is None:
-        yield
+        yield None
         return
     out = place
     # A folder that holds nothing but the state of a run was made by it.
@@ -65,26 +71,30 @@ def exclusive(out: str) -> Iterator[None]:
             path=out,
         ) from None
     except OSError as error:
-        raise UsageError(
+        refused = UsageError(
             f"{out} cannot be written to: {error.strerror}",
             Ways.of("check its permissions and its disk", "choose another `out` folder"),
             code="disk",
             path=out,
-        ) from None
+        )
+        if is_new or not may_only_read or error.errno not in _READ_ONLY:
+            raise refused from None
+        yield refused
+        return
     _held.add(descriptor)
     try:
-        yield
+        yield None
     finally:
         if descriptor in _held:  # not in a forked process
             folders = (state, out) if is_new else (state,)
             # While it is locked: afterwards the file may belong to another run.
-            refused = _remove(state, folders)
+            kept = _remove(state, folders)
             _held.remove(descriptor)
             os.close(descriptor)
             # FUSE and NFS keep what is removed while it is open as another file.
-            refused = _remove(state, folders) if refused else _remove_empty(folders)
-            if refused and refused.filename in (os.path.join(state, _LOCK), state):
-                left = f"{refused.filename} cannot be removed ({refused.strerror})"
+            kept = _remove(state, folders) if kept else _remove_empty(folders)
+            if kept and kept.filename in (os.path.join(state, _LOCK), state):
+                left = f"{kept.filename} cannot be removed ({kept.strerror})"
                 _log.warning("%s: nothing needs it any more", left)
 
 

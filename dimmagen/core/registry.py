@@ -62,7 +62,7 @@ class Registry(Mapping[str, T], Generic[T]):
         self._complete: dict[str, T] = {}
         self._builtin = dict(builtin or {})
         self._loaded: dict[str, T] = {}
-        self._entry_points: dict[str, EntryPoint] | None = None
+        self._entry_points: dict[str, list[EntryPoint]] | None = None
 
     def register(self, name: str) -> Callable[[Item], Item]:
         """Decorator that adds an object under a name, for this process only.
@@ -72,7 +72,9 @@ class Registry(Mapping[str, T], Generic[T]):
         """
 
         def add(item: Item) -> Item:
-            self._check_new(name, {**self._builtin, **self._loaded})
+            self._refuse_name(name)
+            if name in self._builtin or name in self._loaded:
+                raise self._taken(name)
             self._loaded[name] = self._made(item)
             return item
 
@@ -84,6 +86,7 @@ class Registry(Mapping[str, T], Generic[T]):
         Raises:
             UnknownNameError: there is no object of that name.
             DimmagenError: the plug-in that provides it cannot be imported, or the object is not complete.
+            UsageError: a plug-in has a name that it cannot have, or that something else has, too.
         """
         if name not in self._loaded:
             self._loaded[name] = self._load(name)
@@ -100,14 +103,26 @@ class Registry(Mapping[str, T], Generic[T]):
     def __iter__(self) -> Iterator[str]:
         plugins = self._plugins()
         registered = [name for name in self._loaded if name not in self._builtin and name not in plugins]
-        return iter([*self._builtin, *registered, *plugins])
+        return iter([*self._builtin, *registered, *(name for name in plugins if name not in self._builtin)])
 
     def __len__(self) -> int:
         return len(list(iter(self)))
 
+    def usable(self) -> tuple[dict[str, T], dict[str, DimmagenError]]:
+        """All objects by name, for lists that a broken plug-in must not end: those that can be used, and the
+        errors of the others."""
+        found: dict[str, T] = {}
+        failures: dict[str, DimmagenError] = {}
+        for name in self:
+            try:
+                found[name] = self[name]
+            except DimmagenError as error:
+                failures[name] = error
+        return found, failures
+
     def plugin(self, name: str) -> Plugin | None:
         """The package that provides the entry point of this name; None for built-in and unknown names."""
-        point = None if name in self._builtin else self._plugins().get(name)
+        point = None if name in self._builtin else self._point(name)
         if point is None or point.dist is None:
             return None
         return Plugin(point.dist.name, point.dist.version)
@@ -117,10 +132,11 @@ class Registry(Mapping[str, T], Generic[T]):
         return unknown_name(self.kind, name, self)
 
     def _load(self, name: str) -> T:
+        self._refuse_ambiguous(name)
         if name in self._builtin:
             module, attribute = self._builtin[name].split(":")
             return self._made(getattr(importlib.import_module(module), attribute))
-        point = self._plugins().get(name)
+        point = self._point(name)
         if point is None:
             raise self.unknown(name)
         try:
@@ -141,7 +157,7 @@ class Registry(Mapping[str, T], Generic[T]):
         except Exception as error:  # in the code of the plug-in
             faults = [fault_of(error)]
         if faults:
-            point = self._plugins().get(name)
+            point = self._point(name)
             where = f" of {point.value}" if point else ""
             raise DimmagenError(
                 f"the {self.kind} {name}{where} cannot be used: {'; '.join(faults)}",
@@ -154,32 +170,46 @@ class Registry(Mapping[str, T], Generic[T]):
     def _made(self, item: Any) -> T:
         return item() if self._instantiate and isinstance(item, type) else item
 
-    def _plugins(self) -> dict[str, EntryPoint]:
+    def _plugins(self) -> dict[str, list[EntryPoint]]:
+        """The entry points of each name: more than one where packages took the same name."""
         if self._entry_points is None:
-            found: dict[str, EntryPoint] = {}
+            found: dict[str, list[EntryPoint]] = {}
             for point in sorted(entry_points(group=self.group), key=lambda point: (point.name, point.value)):
-                self._check_new(point.name, {**self._builtin, **found})
-                found[point.name] = point
+                found.setdefault(point.name, []).append(point)
             self._entry_points = found
         return self._entry_points
 
-    def _check_new(self, name: str, taken: Mapping[str, Any]) -> None:
+    def _point(self, name: str) -> EntryPoint | None:
+        return next(iter(self._plugins().get(name, ())), None)
+
+    def _refuse_ambiguous(self, name: str) -> None:
+        """Where it is used, not where names are listed: the other names are not worse for it."""
+        places = [point.value for point in self._plugins().get(name, ())]
+        if places:
+            self._refuse_name(name, f" ({places[0]})")
+        if places and name in self._builtin:
+            places.insert(0, self._builtin[name])
+        if len(places) > 1:
+            raise self._taken(name, f" ({', '.join(places)})")
+
+    def _refuse_name(self, name: str, where: str = "") -> None:
         if not _NAME.fullmatch(name):
             raise UsageError(
-                f"{name!r} cannot be the name of a {self.kind}",
+                f"{name!r} cannot be the name of a {self.kind}{where}",
                 "use lower-case letters, digits, - and _",
                 code="invalid-name",
                 kind=self.kind,
                 name=name,
             )
-        if name in taken:
-            raise UsageError(
-                f"there are two {self.kind}s named {name!r}",
-                "rename one, or uninstall its package",
-                code="name-taken",
-                kind=self.kind,
-                name=name,
-            )
+
+    def _taken(self, name: str, where: str = "") -> UsageError:
+        return UsageError(
+            f"there are two {self.kind}s named {name!r}{where}",
+            "rename one, or uninstall its package",
+            code="name-taken",
+            kind=self.kind,
+            name=name,
+        )
 
 
 def missing(item: Any, attributes: Iterable[str], methods: Iterable[str]) -> Iterator[str]:

@@ -40,8 +40,22 @@ def one_thread() -> Iterator[None]:
 
     The thread counts of torch and numba are restored after the block: the process may belong to the user.
     """
+    with _restored_threads():
+        use_one_thread()
+        yield
+
+
+@contextmanager
+def torch_threads(number: int) -> Iterator[None]:
+    """Let torch, which is imported, compute in that many threads inside the block."""
+    with _restored_threads():
+        sys.modules["torch"].set_num_threads(number)
+        yield
+
+
+@contextmanager
+def _restored_threads() -> Iterator[None]:
     before = {name: sys.modules[name].get_num_threads() for name in _COMPUTING if name in sys.modules}
-    use_one_thread()
     try:
         yield
     finally:

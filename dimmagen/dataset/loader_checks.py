@@ -1,5 +1,7 @@
 """What the loaders refuse before training starts, in place of an error in the middle of an epoch."""
 
+import logging
+from collections.abc import Sequence
 from numbers import Integral
 
 import pyarrow.compute as pc
@@ -7,6 +9,8 @@ import pyarrow.compute as pc
 from dimmagen.core.errors import UsageError
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.reader import PairSet
+
+_LOG = logging.getLogger(__name__)
 
 
 def worker_count(workers: int, num_workers: int | None, persistent: bool | None) -> int:
@@ -147,4 +151,37 @@ def refuse_fewer_shards(out: str, shards: int, ranks: int) -> None:
             path=out,
             shards=shards,
             ranks=ranks,
+        )
+
+
+def refuse_no_batches(batches: Sequence[int], batch_size: int) -> None:
+    """Refuse a pass without batches, which a training loop would take for an epoch.
+
+    Args:
+        batches: of a pass, for each rank; 0 where `drop_last` leaves none.
+        batch_size: pairs of a batch.
+
+    Raises:
+        UsageError: a rank has none.
+    """
+    if min(batches) == 0:
+        of_rank = f" for rank {batches.index(0)}" if len(batches) > 1 else ""
+        raise UsageError(
+            f"`drop_last` leaves no batch of {pluralize(batch_size, 'pair')}{of_rank}: no worker has as many "
+            "pairs in its shards",
+            "give a smaller `batch_size`, fewer `workers`, or `drop_last=False`",
+            code="too-small",
+            parameter="drop_last",
+            value=batch_size,
+        )
+
+
+def warn_of_uneven_ranks(batches: Sequence[int]) -> None:
+    """Say that some ranks have more batches than others: training in step, they wait forever for those."""
+    if min(batches) != max(batches):
+        _LOG.warning(
+            "a pass has %d to %d batches by rank: DistributedDataParallel waits forever for a rank that is "
+            "done; give `epoch` for equal numbers",
+            min(batches),
+            max(batches),
         )

@@ -85,7 +85,7 @@ def finish_pair(
     """The dictionary that a user gets, from uint8 (H, W, 3) images and a pair's record."""
     if crop is not None:
         height, width, _ = dark.shape
-        top, left = (int(torch.randint(side - crop + 1, ())) for side in (height, width))
+        top, left = (int(torch.randint(side - crop + 1, (), device="cpu")) for side in (height, width))
         square = np.s_[top : top + crop, left : left + crop]
         dark, light = dark[square], light[square]
     numbers = {name: record[name] for name in _RECORD}
@@ -99,8 +99,13 @@ def _tensor(pixels: np.ndarray) -> torch.Tensor:
 
 
 def collate(samples: list) -> Any:
-    """A batch as torch makes it, but with float32 for Python's floats, which torch makes float64."""
-    return default_collate([_with_float32(sample) for sample in samples])
+    """A batch as torch makes it, but with float32 for Python's floats, which torch makes float64.
+
+    It is in the memory of the processor, whatever `torch.set_default_device` says: a worker process cannot
+    use a GPU that its parent uses.
+    """
+    with torch.device("cpu"):
+        return default_collate([_with_float32(sample) for sample in samples])
 
 
 def _with_float32(value: Any) -> Any:

@@ -33,7 +33,7 @@ class Position:
 
 def new_seed() -> int:
     """A seed for a pass, from torch's generator."""
-    return int(torch.randint(_LARGEST_SEED, ()))
+    return int(torch.randint(_LARGEST_SEED, (), device="cpu"))
 
 
 def position_in(state: Mapping[str, Any], identity: Mapping[str, Any]) -> Position | None:

@@ -18,14 +18,17 @@ import webdataset as wds
 from webdataset.utils import pytorch_worker_info
 
 from dimmagen.core import arguments as kinds
+from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.loader_checks import (
     refuse_below,
     refuse_fewer_shards,
     refuse_mixed,
+    refuse_no_batches,
     refuse_order_of_draws,
     refuse_other_rank,
     refuse_small,
+    warn_of_uneven_ranks,
     worker_count,
 )
 from dimmagen.dataset.loader_items import PairBatch, PairSample, Transform, collate
@@ -106,7 +109,7 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
                 "keep and load the state of the loader that `pair_loader()` returned",
                 code="usage",
             )
-        self._next = position
+        self._here, self._next = None, position  # and not that of a pass which was left before
 
     def iterator1(self) -> Iterator[Any]:
         """Begin a pass, at its place if there is one; each repetition that was asked for is another pass."""
@@ -115,7 +118,8 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
         stream: PairStream = self.pipeline[0].dataset
         counts, first = delivered(here.batches, self.worker_batches)
         stream.begin(here.seed, first, [count * self.pipeline[0].batch_size for count in counts])
-        return cast(Iterator[Any], super().iterator1())
+        with torch.device("cpu"):  # where its generator is, whatever `torch.set_default_device` says
+            return cast(Iterator[Any], super().iterator1())
 
     def _pass(self) -> Iterator[BatchT]:
         if self._is_changed():  # what it gives is not counted in batches
@@ -229,7 +233,7 @@ def pair_loader(
         buffer: number of encoded pairs held for shuffling; 0 keeps the order of the shards in an exact pass.
         pin_memory: use pinned memory, for fast copies to a GPU.
         shuffle: False is `buffer=0`.
-        drop_last: leave out the smaller last batch of each worker.
+        drop_last: leave out the smaller last batch of each worker, which has shards of its own.
         persistent_workers: keep the processes from pass to pass; by default they are kept.
 
     Returns:
@@ -238,8 +242,8 @@ def pair_loader(
 
     Raises:
         DimmagenError: the data set is not finished or is damaged; while reading, a shard is truncated.
-        UsageError: there are fewer shards than ranks in an exact pass, the process group is made after the
-            loader (when it is read), an image is smaller than `crop`,
+        UsageError: there are fewer shards than ranks in an exact pass, `drop_last` leaves a rank no batch,
+            the process group is made after the loader (when it is read), an image is smaller than `crop`,
             images have several sizes and neither `crop` nor `transform` is given, or an argument is out of
             its range.
 
@@ -262,13 +266,20 @@ def pair_loader(
     shards = tuple(manifest.shards)
     if epoch is None:
         refuse_fewer_shards(out, len(shards), world_size)
+        totals = [
+            sum(_batch_counts(shards[one::world_size], workers, batch_size, drop_last))
+            for one in range(world_size)
+        ]
+        refuse_no_batches(totals, batch_size)
+        warn_of_uneven_ranks(totals)
         shards = shards[rank::world_size]
         workers = min(workers, len(shards))
     _refuse_unsuitable_sizes(out, manifest, crop, has_one_size=batch_size > 1 and transform is None)
-    start = torch.zeros(2 + max(workers, 1), dtype=torch.int64)
+    start = torch.zeros(2 + max(workers, 1), dtype=torch.int64, device="cpu")
     start = start.share_memory_() if workers else start
     buffer = buffer if shuffle else 0
-    stream = PairStream(out, shards, rank, epoch is not None, buffer, crop, transform, start)
+    place = storage.local_path(out) or out  # for processes, and times, with another working directory
+    stream = PairStream(place, shards, rank, epoch is not None, buffer, crop, transform, start)
     loader: PairLoader[Any] = PairLoader(
         stream,
         batch_size=batch_size,

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, overload
 from torch.utils.data import Dataset
 
 from dimmagen.core import arguments as kinds
+from dimmagen.core import storage
 from dimmagen.dataset.loader_checks import refuse_below, refuse_small
 from dimmagen.dataset.loader_items import PairSample, Transform, finish_pair
 from dimmagen.dataset.reader import open_pairs
@@ -57,7 +58,7 @@ class PairDataset(Dataset[ItemT]):
     ) -> None:
         out, crop = kinds.path("out", out), kinds.plain("crop", crop)
         refuse_below("crop", crop, 1)
-        self.pairs = open_pairs(out)
+        self.pairs = open_pairs(storage.local_path(out) or out)  # for workers in another working directory
         self.crop = crop
         self.transform = kinds.optional(kinds.function)("transform", transform)
         refuse_small(self.pairs, crop)

@@ -54,7 +54,7 @@ class PairStream(IterableDataset):
             first: the worker from which the first batch comes. It is read by the first process.
             passed: the pairs of each worker that are passed over.
         """
-        self.start[:] = torch.tensor([seed + 1, first, *passed])
+        self.start[:] = torch.tensor([seed + 1, first, *passed], device="cpu")
 
     def __iter__(self) -> Iterator[Any]:
         reader = get_worker_info()

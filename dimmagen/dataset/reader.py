@@ -250,7 +250,7 @@ def shard_is_there(path: str) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, IsADirectoryError):
-        todo = "copy the data set again, or open it again if photos were taken out of it"
+        todo = "copy the data set again, or start again if photos were taken out of it meanwhile"
         raise DimmagenError(f"{path} is missing", todo, code="missing-path", path=path) from None
 
 

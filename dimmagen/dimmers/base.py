@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 import numpy as np
 
 from dimmagen.core import keyed_random
-from dimmagen.core.errors import UsageError
+from dimmagen.core.errors import UsageError, Ways
 from dimmagen.core.registry import Registry, missing
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class DimmerModel(Protocol):
         """
         raise UsageError(
             f"the model {self.kind} runs on the CPU only: on other devices its pixels would differ",
-            'use `device="cpu"`, or `model="camera"`',
+            Ways.of('use `device="cpu"`', '`model="camera"`'),
             code="device",
             parameter="device",
             model=self.kind,

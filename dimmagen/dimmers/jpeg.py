@@ -10,6 +10,7 @@ import io
 import numpy as np
 from PIL import Image
 
+from dimmagen.images.pillow_settings import default_settings
 from dimmagen.images.pillow_warnings import ignored_warnings
 
 # Luminance table of the JPEG standard (Annex K.1), used at quality 50.
@@ -39,7 +40,8 @@ def through_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
     """
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "JPEG", quality=quality, subsampling="4:2:0")
-    return np.asarray(Image.open(stream).convert("RGB"))
+    with ignored_warnings(), default_settings(), Image.open(stream) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def jpeg_quality(data: bytes) -> int:
@@ -48,7 +50,7 @@ def jpeg_quality(data: bytes) -> int:
     Many cameras use tables of their own; the result is the quality whose standard table has the same sum. Of
     the lowest qualities, whose steps are limited to 255, it is up to 10 too high.
     """
-    with ignored_warnings(), Image.open(io.BytesIO(data)) as image:
+    with ignored_warnings(), default_settings(), Image.open(io.BytesIO(data)) as image:
         tables = getattr(image, "quantization", None)
     if not tables:
         return 0

@@ -31,6 +31,7 @@ from dimmagen.images.pair_names import (
     Side,
     evaluation_beside_training,
     is_evaluation,
+    is_sid_evaluation,
     is_training,
     side_of,
     side_of_word,
@@ -110,18 +111,21 @@ def _for_training(places: Sequence[_Place]) -> list[_Place]:
 
 
 def _without_evaluation(files: dict[str, PairPaths], place: _Place) -> tuple[dict[str, PairPaths], list[str]]:
-    """The pairs of the training split where the sides have folders of both (`low/train/`, `low/test/`).
+    """The pairs of the training split where the sides have folders of both (`low/train/`, `low/test/`), or
+    the names of SID, whose first digit is the split.
 
     Returns:
-        The pairs, and the names of the folders that are left out.
+        The pairs, and the names of the folders, or the patterns of the files, that are left out.
     """
     below = {name: light.relative_to(place.light).parts[:-1] for name, (_, light) in files.items()}
     split = {name: folders[0] if folders else "" for name, folders in below.items()}
     left = evaluation_beside_training(split.values())
-    if not left:
-        return files, []
-    kept = {name: pair for name, pair in files.items() if split[name] not in left}
-    return named_pairs(kept.values(), place.dark), left
+    kept = [pair for name, pair in files.items() if split[name] not in left]
+    training = [pair for pair in kept if not is_sid_evaluation(pair[1].stem)]
+    if training and len(training) < len(kept):
+        left += sorted({f"{light.stem[0]}*" for _, light in kept if is_sid_evaluation(light.stem)})
+        kept = training
+    return (named_pairs(kept, place.dark) if left else files), left
 
 
 def _note(folder: Path, place: _Place, places: Sequence[_Place], left: Sequence[str]) -> str:

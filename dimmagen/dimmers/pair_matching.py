@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dimmagen.core.errors import UsageError
-from dimmagen.images.pair_names import side_of_word, words
+from dimmagen.images.pair_names import sid_scene, side_of_word, words
 
 PairPaths = tuple[Path, Path]
 """The dark file and the light file."""
 
 _MAX_LISTED = 12  # names in a message
-_SID_NAME = re.compile(r"(\d{5})_\d{2}_\d+(\.\d+)?s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +60,8 @@ def _whole_name(path: PurePosixPath) -> Hashable | None:
 
 
 def _sid_scene(path: PurePosixPath) -> Hashable | None:
-    match = _SID_NAME.fullmatch(path.name)
-    return (path.parent, match[1]) if match else None
+    scene = sid_scene(path.name)
+    return (path.parent, scene) if scene else None
 
 
 def _folder(path: PurePosixPath) -> Hashable | None:

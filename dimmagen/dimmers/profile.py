@@ -112,8 +112,8 @@ def is_formula(name: str) -> bool:
 
 
 def formulas() -> list[str]:
-    """Names of the kinds of dimmer that need no pairs, the built-in ones first."""
-    return [name for name in DIMMERS if is_formula(name)]
+    """Names of the kinds of dimmer that need no pairs and can be used, the built-in ones first."""
+    return [name for name, kind in DIMMERS.usable()[0].items() if not kind.fitted]
 
 
 def open_profile(name_or_path: str | Path, fingerprint: str | None = None) -> Profile:

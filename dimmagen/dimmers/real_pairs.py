@@ -6,6 +6,7 @@ describes them.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from dimmagen.core.registry import did_you_mean
 from dimmagen.dimmers.jpeg import jpeg_quality
 from dimmagen.dimmers.jpeg_traces import former_jpeg_quality
 from dimmagen.dimmers.pair_alignment import PairDetail, shift_of, turn_of
+from dimmagen.dimmers.pair_colours import EXCHANGED, colour_agreement
 from dimmagen.dimmers.pair_layouts import pairs_of_folder
 from dimmagen.dimmers.pair_likeness import agree_in_place
 from dimmagen.dimmers.pair_lists import pairs_of_list
@@ -36,8 +38,12 @@ MAX_SHIFT = 2.0  # pixels; beyond it the noise of a fit is that of edges which d
 MAX_STRUCTURE_ERROR = 0.75
 MIN_SIDE_TO_ALIGN = 128  # pixels; smaller images have too little structure to distinguish a shift from noise
 MIN_SIDE = 32  # pixels; noise is measured in blocks of 16, of which there have to be several
+# Grey level that the brightest thousandth of a light image reaches: 178 and more in 87 real pairs. A file of
+# 16 bits that holds 12 or 14 reaches 15 or 63.
+_LEAST_WHITE = 64
 SATURATED_SHARE = 0.25  # of the light image at full scale, where the colour is lost
 BLACK_SHARE = 0.5  # of the dark image that is exactly black
+_ALIKE = 0.05  # difference of the brightnesses, as a share, below which none is the dark one
 _MAX_WARNINGS = 5
 _PACKED = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 
@@ -73,8 +79,8 @@ class PairProblem:
 
     Attributes:
         name: of the pair.
-        problem: `size`, `small`, `identical`, `swapped`, `repeated`, `shifted`, `turned`, `unrelated`,
-            `hidden`, `gray` or `saturated`.
+        problem: `size`, `small`, `identical`, `alike`, `swapped`, `repeated`, `camera`, `shifted`, `turned`,
+            `unrelated`, `hidden`, `channels`, `gray`, `dim` or `saturated`.
         detail: the end of the sentence "pair NAME ...".
         fatal: whether the pair cannot be fitted.
         mismatched: whether the two images are probably not a pair, one that is there already, or one without
@@ -161,15 +167,21 @@ def check_pairs(pairs: Sequence[RealPair]) -> list[PairProblem]:
     """Find pairs that do not fit together, and name them.
 
     Fatal problems are different sizes, sides below MIN_SIDE, identical images, and swapped images (the dark
-    one is brighter). Other problems are the two files of an earlier pair under another name, a shift of more
-    than SHIFT_TOLERANCE pixels, no or little common structure (for images of at least MIN_SIDE_TO_ALIGN), a
-    turn or another scale by which the corners are more than MAX_SHIFT pixels apart (from twice that side on),
-    an image without colours, and images so saturated or black that little can be learned from them.
+    one is brighter). Other problems are two images of one brightness, the two files of an earlier pair under
+    another name, another camera than that of most pairs, a shift of more than SHIFT_TOLERANCE pixels, no or
+    little common structure (for images of at least MIN_SIDE_TO_ALIGN), a turn or another scale by which the
+    corners are more than MAX_SHIFT pixels apart (from twice that side on), red and blue exchanged in one
+    image, an image without colours, a light image that is dark, and images so saturated or black that little
+    can be learned from them.
     """
     first: dict[tuple[str, str], str] = {}
     findings = []
+    cameras = Counter(pair.camera for pair in pairs if pair.camera).most_common(1)
     for pair in pairs:
         findings += _check(pair)
+        if pair.camera and pair.camera != cameras[0][0]:
+            text = f"is of the camera {pair.camera}, others are of {cameras[0][0]}: a profile is one camera's"
+            findings.append(PairProblem(pair.name, "camera", text, fatal=False))
         files = (pair.dark_sha256, pair.light_sha256)
         if all(files) and files in first:
             text = f"has the two files of pair {first[files]}: it would count twice, and be checked on itself"
@@ -257,21 +269,35 @@ def _check(pair: RealPair) -> list[PairProblem]:
         on_side = "; one of them lies on its side" if dark.shape[:2] == light.shape[1::-1] else ""
         return [PairProblem(pair.name, "size", f"differs in size: dark {sizes}{on_side}", fatal=True)]
     if np.array_equal(dark, light):
-        return [PairProblem(pair.name, "identical", "is the same picture twice", fatal=True)]
-    if dark.mean() >= light.mean():
-        means = f"mean {dark.mean():.0f}, light {light.mean():.0f}"
-        return [PairProblem(pair.name, "swapped", f"seems to be swapped: dark has {means}", fatal=True)]
+        text = (
+            "is the same picture twice" if light.any() else "is black twice (files of 16 bits that hold 8?)"
+        )
+        return [PairProblem(pair.name, "identical", text, fatal=True)]
+    dark_mean, light_mean = float(dark.mean()), float(light.mean())
+    is_darker, means = dark_mean < light_mean, f"dark has mean {dark_mean:.0f}, light {light_mean:.0f}"
+    findings = []
+    if abs(light_mean - dark_mean) < _ALIKE * light_mean:
+        text = f"has two images of one brightness ({means}): one is a copy of the other, or equally exposed"
+        findings = [PairProblem(pair.name, "alike", text, fatal=not is_darker, mismatched=True)]
+    elif not is_darker:
+        findings = [PairProblem(pair.name, "swapped", f"seems to be swapped: {means}", fatal=True)]
+    if not is_darker:
+        return findings
     if min(dark.shape[:2]) < MIN_SIDE:
         text = f"is too small: {dark.shape[1]}x{dark.shape[0]}, with sides below {MIN_SIDE}"
         return [PairProblem(pair.name, "small", text, fatal=True)]
 
-    findings = _differences(pair) if min(dark.shape[:2]) >= MIN_SIDE_TO_ALIGN else []
+    if min(dark.shape[:2]) >= MIN_SIDE_TO_ALIGN:
+        findings += _differences(pair)
+        if (white := float(np.quantile(light.max(axis=2), 0.999))) < _LEAST_WHITE:
+            text = f"has no light image: it reaches {white:.0f} of 255 (a file of 16 bits that holds fewer?)"
+            findings.append(PairProblem(pair.name, "dim", text, fatal=False, mismatched=True))
     if gray := [side for side, image in (("dark", dark), ("light", light)) if _is_gray(image)]:
         text = f"has no colours ({' and '.join(gray)}): it shows neither their noise nor their balance"
         findings.append(PairProblem(pair.name, "gray", text, fatal=False, mismatched=True))
-    white, black = float((light.min(axis=2) >= 250).mean()), float((dark.max(axis=2) == 0).mean())
-    if white > SATURATED_SHARE or black > BLACK_SHARE:
-        text = f"is saturated: {white:.0%} of the light picture white, {black:.0%} of the dark one black"
+    clipped, black = float((light.min(axis=2) >= 250).mean()), float((dark.max(axis=2) == 0).mean())
+    if clipped > SATURATED_SHARE or black > BLACK_SHARE:
+        text = f"is saturated: {clipped:.0%} of the light picture white, {black:.0%} of the dark one black"
         findings.append(PairProblem(pair.name, "saturated", text, fatal=False))
     return findings
 
@@ -306,6 +332,10 @@ def _differences(pair: RealPair) -> list[PairProblem]:
             f"{turn.corner:.1f} pixels off"
         )
         findings.append(PairProblem(pair.name, "turned", text, fatal=False, mismatched=True))
+    agreement = colour_agreement(pair.dark, pair.light)
+    if agreement is not None and agreement < EXCHANGED:
+        text = "has red and blue exchanged in one of its images: OpenCV's order, BGR, was saved as RGB"
+        findings.append(PairProblem(pair.name, "channels", text, fatal=False, mismatched=True))
     return findings
 
 

@@ -63,17 +63,29 @@ def photos_of(paths: Sequence[Path]) -> list[Path]:
 
 
 def _is_photo(path: Path) -> bool:
-    return path.suffix.lower() in codec.IMAGE_EXTENSIONS and not path.is_dir()
+    return path.suffix.lower() in codec.IMAGE_EXTENSIONS and not path.is_dir() and not _is_endless(path)
+
+
+def _is_endless(path: Path) -> bool:
+    """Whether what a folder holds is a pipe, a socket or a device, which may give nothing or no end."""
+    try:
+        return path.exists() and not path.is_dir() and not path.is_file()
+    except OSError:  # links in a circle, on some systems
+        return False
 
 
 def _counted(others: Sequence[Path]) -> str:
     """What a folder has besides photos: `3 .nef, 1 .txt, 2 folders`."""
-    files = Counter(path.suffix.lower() or path.name for path in others if not path.is_dir())
+    endless = sum(map(_is_endless, others))
+    files = Counter(
+        path.suffix.lower() or path.name for path in others if not path.is_dir() and not _is_endless(path)
+    )
     common = files.most_common(5)
     rest = sum(files.values()) - sum(count for _, count in common)
-    folders = len(others) - sum(files.values())
+    folders = len(others) - sum(files.values()) - endless
     counts = [f"{count} {kind}" for kind, count in common]
     counts += [pluralize(rest, "other file")] if rest else []
+    counts += [pluralize(endless, "pipe or device", "pipes or devices")] if endless else []
     return ", ".join(counts + ([pluralize(folders, "folder")] if folders else []))
 
 

@@ -27,6 +27,7 @@ RUN, LOG = "run.json", "log.csv"
 LOGGERS = "loggers.json"  # which runs of Weights & Biases or MLflow continue this one
 PICTURES = "validation"  # folder
 MADE_BY = "made_by"  # what is recorded of a run but does not make it another one
+THREADS = "threads"  # in it: the number that a processor computes with, which decides how sums are rounded
 # What runs were before their run.json named it.
 FORMER_SETTINGS = {"equalise": "crop", "condition": "crop"}
 ResumeMode = Literal["if-possible", "always", "never"]
@@ -136,6 +137,18 @@ class RunFolder:
         Raises:
             UsageError: run.json holds something else.
         """
+        if (content := self._content()) is None:
+            return None
+        content.pop(MADE_BY, None)
+        return content
+
+    def threads(self) -> int | None:
+        """The number of threads that the run was begun with; None where it does not say so."""
+        made_by = (self._content() or {}).get(MADE_BY)
+        threads = made_by.get(THREADS) if isinstance(made_by, dict) else None
+        return threads if type(threads) is int and threads > 0 else None
+
+    def _content(self) -> dict[str, Any] | None:
         try:
             content = storage.read_json(self.path / RUN)
         except FileNotFoundError:
@@ -149,7 +162,6 @@ class RunFolder:
                 code="wrong-format",
                 path=str(self.path / RUN),
             )
-        content.pop(MADE_BY, None)
         return content
 
     def save(self, name: str, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:

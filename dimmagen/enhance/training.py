@@ -12,6 +12,9 @@ import torch
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError, Ways
 from dimmagen.core.lock import exclusive
+from dimmagen.core.processors import processor_count
+from dimmagen.core.text import pluralize
+from dimmagen.core.threads import torch_threads
 from dimmagen.enhance.acceleration import acceleration
 from dimmagen.enhance.checkpoints import BEST, load_network
 from dimmagen.enhance.config import TrainConfig
@@ -21,8 +24,8 @@ from dimmagen.enhance.loggers import require_loggers
 from dimmagen.enhance.loop import TrainProgress, train
 from dimmagen.enhance.losses import EnhancementLoss
 from dimmagen.enhance.network import ARCHITECTURES, EnhancementNetwork
-from dimmagen.enhance.provenance import maker
-from dimmagen.enhance.run_folder import ResumeMode, RunFolder
+from dimmagen.enhance.provenance import REAL_LIGHTS, maker, real_lights
+from dimmagen.enhance.run_folder import THREADS, ResumeMode, RunFolder
 from dimmagen.enhance.training_data import TrainingData, open_training_data, pairs_sha256
 from dimmagen.enhance.training_shards import VALIDATION_PHOTOS
 from dimmagen.metrics.lpips import LPIPS, SMALLEST_SIDE, load_lpips
@@ -76,25 +79,50 @@ def _train(
     run = RunFolder(out)
     with exclusive(str(out)) if context.first else nullcontext():
         if context.first:
-            run.begin(prepared.identity, resume, prepared.notes)
+            run.begin(prepared.identity, resume, prepared.notes | {THREADS: torch.get_num_threads()})
         context.wait()
+        threads = torch.get_num_threads() if device.type != "cpu" else _threads(run, context)
         notes = {**prepared.notes}
         if context.first:
             notes["lightness"] = learn_lightness(prepared.data.lightness_examples()).as_json()
-        train(
-            prepared.network,
-            prepared.data.batches,
-            prepared.data.validation,
-            prepared.loss,
-            config.training,
-            run,
-            progress,
-            context=context,
-            loggers=config.loggers,
-            pictures=config.validation_pictures,
-            notes=notes,
-            accelerated=acceleration(device, config.compile, config.training.iterations),
+        with torch_threads(threads):
+            train(
+                prepared.network,
+                prepared.data.batches,
+                prepared.data.validation,
+                prepared.loss,
+                config.training,
+                run,
+                progress,
+                context=context,
+                loggers=config.loggers,
+                pictures=config.validation_pictures,
+                notes=notes,
+                accelerated=acceleration(device, config.compile, config.training.iterations),
+            )
+
+
+def _threads(run: RunFolder, context: DistributedContext) -> int:
+    """The number of threads that a run was begun with: with another one, sums are rounded otherwise.
+
+    Where there are fewer processors, more threads would make a step many times as slow, and it is the number
+    of this process.
+    """
+    here, processors = torch.get_num_threads(), processor_count()
+    begun = run.threads() or here
+    if begun <= max(here, processors):
+        if begun != here and context.first:
+            _LOG.info("computing with %s, as the run was begun", pluralize(begun, "thread"))
+        return begun
+    if context.first:
+        _LOG.warning(
+            "the run was begun with %d threads, and this machine has %s: the rest is computed with %d, and "
+            "will differ by rounding from a run that was not interrupted",
+            begun,
+            pluralize(processors, "processor"),
+            here,
         )
+    return here
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +162,9 @@ def prepare(config: TrainConfig, context: DistributedContext, device: torch.devi
     lpips = _perceptual(config, context)
     loss = EnhancementLoss(lpips, config.perceptual_weight).to(device)
     notes = {"data": data.origin, "made_by": maker(), "validated_on": data.validated_on}
+    start = load_network(config.network)[1] if config.network else None
+    if lights := real_lights(data.real, start):
+        notes[REAL_LIGHTS] = lights
     notes["crops"] = {"side": config.crop, "equalise": config.equalise, "condition": config.condition}
     return PreparedRun(network, loss, data, _identity(config, data, lpips, context), notes)
 

@@ -40,6 +40,7 @@ class TrainingData:
         origin: which data set or pairs they are, as JSON values.
         lightness_examples: some dark images that are trained on, with the means of their light images.
         kept_back: number of photos of the data set that are validated on.
+        real: the real pairs that are trained on.
     """
 
     batches: Batches
@@ -50,6 +51,7 @@ class TrainingData:
     origin: dict[str, Any]
     lightness_examples: Callable[[], Iterable[tuple[np.ndarray, float]]]
     kept_back: int = 0
+    real: Sequence[RealPair] = ()
 
 
 def open_training_data(config: TrainConfig, context: DistributedContext) -> TrainingData:
@@ -83,6 +85,7 @@ def open_training_data(config: TrainConfig, context: DistributedContext) -> Trai
         "",
         {"name": storage.last_part(config.pairs), "sha256": pairs_sha256(pairs), "pairs": len(pairs)},
         lambda: [(pair.dark, mean_lightness(pair.light)) for pair in pairs],
+        real=pairs,
     )
 
 
@@ -123,6 +126,7 @@ def _of_data_set(
         origin,
         opened.lightness_examples,
         len(opened.validation),
+        mixed,
     )
 
 

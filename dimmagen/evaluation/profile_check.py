@@ -157,7 +157,7 @@ def hold_out_pairs(
     """Fit the camera model without some of the pairs, and measure it on these; three times.
 
     Args:
-        pairs: checked pairs of one camera; of a single one, each half in turn is held out.
+        pairs: checked pairs of one camera; of a single scene, each half in turn is held out.
         seed: of the fits and of the noise.
         progress: called with the completed fraction.
 
@@ -207,7 +207,7 @@ def check_profile(pairs: Sequence[RealPair], found: Sequence[HeldOutPair]) -> Pr
     )
     return ProfileCheck(
         pairs=len(found),
-        held_out=_held_out(len(pairs)),
+        held_out=_held_out(pairs),
         tone=tone,
         colour=colour,
         noise=noise,
@@ -222,24 +222,37 @@ def _values(one: HeldOutPair, label: str) -> tuple[float, float, float, float]:
     return measured["transfer_shape"], measured["chromaticity_error"], (abs(luma) + abs(chroma)) / 2, luma
 
 
-def _held_out(count: int) -> str:
-    if count == 1:
+def _held_out(pairs: Sequence[RealPair]) -> str:
+    scenes = len(_scenes(pairs))
+    if scenes == 1:
         return "the half of the picture that a fit did not see"
-    if count <= FOLDS:
+    if scenes < len(pairs):
+        return "pairs of scenes that a fit to the others did not see"
+    if scenes <= FOLDS:
         return "the pair that a fit to the others did not see"
     return "pairs that a fit to the others did not see"
 
 
 def _folds(pairs: Sequence[RealPair]) -> list[tuple[list[RealPair], list[RealPair]]]:
-    """(to fit, to measure) of each fold."""
-    listed = _halves(pairs[0]) if len(pairs) == 1 else list(pairs)
+    """(to fit, to measure) of each fold; all dark images of one light image are in the same."""
+    scenes = _scenes(pairs)
+    if len(scenes) == 1:
+        scenes = [list(halves) for halves in zip(*map(_halves, pairs), strict=True)]
     folds = []
-    for first in range(min(FOLDS, len(listed))):
-        held_out = listed[first::FOLDS]
-        rest = [pair for pair in listed if pair not in held_out]
+    for first in range(min(FOLDS, len(scenes))):
+        held_out = [pair for scene in scenes[first::FOLDS] for pair in scene]
+        rest = [pair for at, scene in enumerate(scenes) if at % FOLDS != first for pair in scene]
         chosen = np.linspace(0, len(held_out) - 1, min(MOST_PER_FOLD, len(held_out))).round().astype(int)
         folds.append((rest, [held_out[index] for index in chosen]))
     return folds
+
+
+def _scenes(pairs: Sequence[RealPair]) -> list[list[RealPair]]:
+    """The pairs by their light image, which several dark images may share, in their order."""
+    scenes: dict[str, list[RealPair]] = {}
+    for number, pair in enumerate(pairs):
+        scenes.setdefault(pair.light_sha256 or str(number), []).append(pair)
+    return list(scenes.values())
 
 
 def _halves(pair: RealPair) -> list[RealPair]:

@@ -66,9 +66,13 @@ def evaluate(
 
 
 def pairs_fitted_on(profile: Profile, pairs: Sequence[RealPair]) -> list[str]:
-    """Names of the pairs that a profile was fitted on, according to the hashes in its provenance."""
-    used = {entry["dark_sha256"] for entry in profile.provenance.get("pairs", []) if "dark_sha256" in entry}
-    return [pair.name for pair in pairs if pair.dark_sha256 in used]
+    """Names of the pairs that a profile was fitted on, according to the hashes in its provenance.
+
+    Another dark image of a light image that it was fitted on shows a scene that it knows, and counts as well.
+    """
+    entries = profile.provenance.get("pairs", [])
+    used = {entry[name] for entry in entries for name in ("dark_sha256", "light_sha256") if name in entry}
+    return [pair.name for pair in pairs if {pair.dark_sha256, pair.light_sha256} & used]
 
 
 def dump(dimmers: Mapping[str, ImageDimmer], pairs: Sequence[RealPair], folder: Path, seed: int = 0) -> None:

@@ -275,6 +275,8 @@ def layout_faults(name: str, layout: Any) -> Iterator[str]:
         return
     if layout.name != name:
         yield f"its name is {layout.name!r}, but it is registered as {name!r}"
+    if not isinstance(layout.readers, str):
+        yield f"its readers are {layout.readers!r}, not a text"
     taken: set[str] = set()
     for split, places in (("train", layout.train), ("validation", layout.validation), ("test", layout.test)):
         if not _are_places(places):

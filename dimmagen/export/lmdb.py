@@ -8,6 +8,7 @@ from pathlib import Path
 
 import lmdb
 
+from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
 
 META = "meta_info.txt"
@@ -42,8 +43,9 @@ def _write(folder: Path, entries: Iterable[tuple[str, bytes, tuple[int, int]]], 
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     # The map is address space, not disk: twice the data leaves room for pages that are half full.
-    opened = lmdb.open(str(unfinished), map_size=2 * max_bytes + 2**24)
-    with opened as environment, (unfinished / META).open("wb") as meta:
+    # Nobody else opens the folder before it is renamed, and the file of a lock would hold the process's id.
+    opened = lmdb.open(str(unfinished), map_size=2 * max_bytes + 2**24, lock=False)
+    with opened as environment, storage.atomic_writer(unfinished / META) as meta:
         transaction = environment.begin(write=True)
         for index, (key, data, (height, width)) in enumerate(entries, 1):
             transaction.put(key.encode("ascii"), data)

@@ -111,7 +111,9 @@ def export_pairs(
         for name, rows in (("train", split.train), ("val", split.validation), ("test", split.test))
         if len(rows)
     ]
-    with exclusive(str(out)), ThreadPoolExecutor(workers) as pool:
+    with exclusive(str(out), may_only_read=True) as refused, ThreadPoolExecutor(workers) as pool:
+        if refused and not (out / DONE).is_file():
+            raise refused
         if begin_export(out, plan, _claims(layout, [name for name, _ in parts]) if repository else None):
             return split
         for name, named in parts:

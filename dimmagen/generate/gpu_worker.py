@@ -11,7 +11,7 @@ from itertools import chain
 import numpy as np
 import torch
 
-from dimmagen.core.errors import UsageError
+from dimmagen.core.errors import UsageError, Ways
 from dimmagen.core.threads import ordered_map
 from dimmagen.dataset.writer import Sample
 from dimmagen.dimmers.dimmer import Draw, ImageDimmer
@@ -40,7 +40,7 @@ class GpuDimmer:
         if not dimmer.model.on_device:
             raise UsageError(
                 f"model {dimmer.model.kind} runs on the CPU only: elsewhere its pixels would differ",
-                'use `device="cpu"`, or `model="camera"`',
+                Ways.of('use `device="cpu"`', '`model="camera"`'),
                 code="device",
                 model=dimmer.model.kind,
                 device=device,

@@ -218,7 +218,8 @@ def _light(row: Mapping, original: Original) -> LightImage:
         )
     frame = ref.key.removeprefix(f"{ref.source}-{ref.sha256[:16]}").removeprefix("-")
     pixels = light_pixels(ref, original.data, frame)
-    return LightImage(ref, original.data if ref.transform == "verbatim" else codec.encode_png(pixels), pixels)
+    file = codec.kept_file(original.data, ref.transform) or codec.encode_png(pixels)
+    return LightImage(ref, file, pixels)
 
 
 def chosen_pairs(pairs: PairSet, count: int) -> ChosenRows:

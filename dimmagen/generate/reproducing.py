@@ -134,7 +134,7 @@ def open_reproduction(
     selection: PhotoSelection | None = None,
     labels: str | None = None,
     profile: str | None = None,
-    workers: int | None = None,
+    scanning: ScanExecution | None = None,
     out: str | None = None,
 ) -> Reproduction:
     """Read a manifest, and scan the photos that its data set was made from.
@@ -145,7 +145,7 @@ def open_reproduction(
         selection: of the photos; what has its default is as the manifest records it, where it does.
         labels: as for :func:`.open_labels`, if the data set has labels.
         profile: folder of its profile, where the recorded name does not find it.
-        workers: threads of the index pass; default one per processor.
+        scanning: how the photos are scanned, without what was kept of earlier runs; default in threads.
         out: of the data set to make, which is refused before any scan where it is the original.
 
     Raises:
@@ -170,7 +170,7 @@ def open_reproduction(
         sources,
         exclude=exclude,
         selection=replace(chosen, max_side=MAX_SIDES.get(settings.image_format)),
-        execution=ScanExecution(workers=workers, cached=False),  # nothing is taken for granted
+        execution=replace(scanning or ScanExecution(), cached=False),  # nothing is taken for granted
         choose=membership.choose if membership else None,
     )
     if membership:

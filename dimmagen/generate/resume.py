@@ -50,11 +50,16 @@ class DatasetFolder:
     def __init__(self, out: str, discards: bool = True) -> None:
         self.out = out
         self.discards = discards
+        self._refused: UsageError | None = None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the folder against other runs, see :func:`dimmagen.core.lock.exclusive`."""
-        with exclusive(self.out):
+        """Lock the folder against other runs, see :func:`dimmagen.core.lock.exclusive`.
+
+        One that may only be read is refused where something has to be written, which is not so for a finished
+        run.
+        """
+        with exclusive(self.out, may_only_read=True) as self._refused:
             try:
                 yield
             finally:
@@ -147,8 +152,10 @@ class DatasetFolder:
         The data set stays as it is until :meth:`finish`.
 
         Raises:
-            UsageError: there are files of someone else where shards are kept; nothing is changed.
+            UsageError: the folder cannot be written to, or there are files of someone else where shards are
+                kept; nothing is changed.
         """
+        self._refuse_read_only()
         listed = self._listed()
         self._refuse_foreign(listed)
         self.remove_unfinished()
@@ -159,6 +166,7 @@ class DatasetFolder:
         """Remove what an addition that was stopped has left; the data set is as it was before."""
         if not storage.exists(self._state(_RUN)):
             return
+        self._refuse_read_only()
         self.remove_unfinished()
         if self.is_begun(base.run):  # it was published, and stopped directly afterwards
             self._finish_growing(base)
@@ -215,8 +223,10 @@ class DatasetFolder:
             choices: by which its photos are chosen, for the messages of later runs.
 
         Raises:
-            UsageError: there are files of someone else where shards are kept; nothing is changed.
+            UsageError: the folder cannot be written to, or there are files of someone else where shards are
+                kept; nothing is changed.
         """
+        self._refuse_read_only()
         listed = self._listed()
         self._refuse_foreign(listed)
         storage.remove_unfinished(storage.join(self.out, "rejected"))  # or the folder cannot be removed
@@ -225,6 +235,10 @@ class DatasetFolder:
         for name in (MANIFEST, CARD, LAYOUT, SHEET, CROISSANT, *rejected, "rejected"):
             storage.remove(storage.join(self.out, name))
         self._remove_all_but(_files_of(complete), listed)
+
+    def _refuse_read_only(self) -> None:
+        if self._refused:
+            raise self._refused
 
     def _refuse_foreign(self, listed: Mapping[str, Sequence[str]]) -> None:
         """Refuse files that no run has written in the folders that are cleared of shards."""

@@ -5,6 +5,7 @@ import io
 from PIL import Image
 
 from dimmagen.core.text import one_line
+from dimmagen.images.pillow_settings import default_settings
 from dimmagen.images.pillow_warnings import ignored_warnings
 
 _MAKER, _MODEL = 271, 272  # EXIF
@@ -21,7 +22,7 @@ def camera_name(data: bytes) -> str:
         One line of at most 64 characters.
     """
     try:
-        with ignored_warnings(), Image.open(io.BytesIO(data)) as image:
+        with ignored_warnings(), default_settings(), Image.open(io.BytesIO(data)) as image:
             exif = Image.Image.getexif(image)  # that of PNG would decode the whole image
             maker, model = (str(exif.get(tag, "")).strip(" \0") for tag in (_MAKER, _MODEL))
     except Exception:  # EXIF data of strangers raises anything

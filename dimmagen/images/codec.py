@@ -22,6 +22,7 @@ from dimmagen.images.facts import ImageError, ImageFacts, Metadata, Presentation
 from dimmagen.images.jpeg_damage import END_MARKER, JpegState, lacks_end, state_of
 from dimmagen.images.orientation import UPRIGHT, Orientation, orientation_of, turn_of
 from dimmagen.images.other_kinds import other_kind
+from dimmagen.images.pillow_settings import default_settings
 from dimmagen.images.pillow_warnings import ignored_warnings
 from dimmagen.images.png import PNG_SIGNATURE, encode_mask_png, encode_png
 from dimmagen.images.png_metadata import metadata_first
@@ -51,6 +52,7 @@ IMAGE_EXTENSIONS = (
 _KEPT_EXTENSION = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
 # Steps of a transform: the image is stored as PNG. Named where the version of a library of its own decides.
 _STORED_AGAIN = {"AVIF": "avif", "HEIF": "heif"}
+_ENDED = "eoi"  # a transform: the EOI marker, which ends a JPEG, is added
 _EXIF_IFD, _EXIF_COLOR_SPACE, _UNCALIBRATED, _ADOBE_RGB = 0x8769, 0xA001, 0xFFFF, 2
 _INTEROPERABILITY_IFD, _INTEROPERABILITY_INDEX = 0xA005, 1
 _TRANSPARENT = "some pixels are transparent: what is behind them is unknown"
@@ -107,12 +109,25 @@ def decode_rgb8(
         *colour_steps,
         *([] if facts.format in _KEPT_EXTENSION else [_STORED_AGAIN.get(facts.format, "lossless")]),
     ]
-    if state.lacks_end and not steps:
-        steps = ["lossless"]  # stored again: other decoders refuse the file
-    transform = "+".join(steps) or "verbatim"
-    extension = _KEPT_EXTENSION[facts.format] if transform == "verbatim" else "png"
+    transform = "+".join(steps) or (_ENDED if state.lacks_end else "verbatim")
+    extension = _KEPT_EXTENSION[facts.format] if transform in (_ENDED, "verbatim") else "png"
     height, width, _ = pixels.shape
     return pixels, replace(facts, width=width, height=height, transform=transform, extension=extension)
+
+
+def kept_file(data: bytes, transform: str) -> bytes | None:
+    """The file of a light image that keeps the file of its photo; None for one that is stored as PNG.
+
+    Args:
+        data: bytes of the photo's file.
+        transform: of the light image.
+
+    Returns:
+        The same bytes for `verbatim`; for `eoi` with the marker that other decoders refuse a JPEG without.
+    """
+    if transform == "verbatim":
+        return data
+    return data + END_MARKER if transform == _ENDED else None
 
 
 def read_facts(data: bytes) -> ImageFacts:
@@ -149,7 +164,7 @@ def _open_image(data: bytes) -> Iterator[Image.Image]:
     if reason := unfinished(data):
         raise ImageError("unreadable", reason)
     try:
-        with ignored_warnings(), _opened(data) as image:
+        with ignored_warnings(), default_settings(), _opened(data) as image:
             yield image
     except DimmagenError:
         raise
@@ -158,7 +173,7 @@ def _open_image(data: bytes) -> Iterator[Image.Image]:
             raise ImageError(
                 "format", "is an AVIF picture, which this build of Pillow cannot read"
             ) from error
-        unknown = f"is no picture of a known kind ({', '.join((*FORMATS, 'HEIF'))})"
+        unknown = f"is not an image of a known kind ({', '.join((*FORMATS, 'HEIF'))})"
         raise ImageError("unreadable", other_kind(data) or unknown) from error
     except ModuleNotFoundError as error:
         raise ImageError("format", _HEIF_REASON) from error

@@ -10,7 +10,7 @@ class ImageError(DimmagenError):
 
     Attributes:
         rule: short name of the rule that rejects it: `unreadable`, `format`, `too-large`, `animated`,
-            `palette`, `transparent`, `mode`, `hdr` or `color-space`.
+            `palette`, `transparent`, `mode`, `hdr`, `color-space` or `interlaced`.
         reason: one sentence for the catalog.
     """
 

@@ -37,7 +37,7 @@ def open_heif(data: bytes) -> Image.Image:
         ValueError: its package would crash on it.
     """
     if has_unreadable_items(data):
-        raise ValueError("the kind of an item is no text")
+        raise ValueError("the type of an item is not UTF-8")
     return import_module(f"{_package()}.as_plugin").HeifImageFile(io.BytesIO(data))
 
 

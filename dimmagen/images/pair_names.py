@@ -48,6 +48,9 @@ TRAINING_NAMES = frozenset(("train", "training", "our"))  # LOL's is our485
 # Beside these words, `low` and `high` say nothing of light.
 _OTHER_MEASURES = frozenset(("res", "resolution", "angle", "poly"))
 
+_SID_NAME = re.compile(r"(\d{5})_\d{2}_\d+(\.\d+)?s")  # 10019_00_0.033s: scene, number in the burst, seconds
+_SID_EVALUATION = ("1", "2")  # first digits of a scene: test and validation; 0 is training
+
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 _COMPOUND = re.compile(r"(low|normal)[\W_]?(?=light)|(ground)[\W_]?(?=truth)|(expert)[\W_]?(?=c\b)")
 
@@ -103,6 +106,22 @@ def evaluation_beside_training(names: Iterable[str]) -> list[str]:
     """
     found = {*names}
     return sorted(filter(is_evaluation, found)) if any(map(is_training, found)) else []
+
+
+def sid_scene(stem: str) -> str:
+    """The scene of an image of SID, by its file name without extension; empty for other names.
+
+    Example:
+        >>> sid_scene("10019_00_0.033s"), sid_scene("00001")
+        ('10019', '')
+    """
+    match = _SID_NAME.fullmatch(stem)
+    return match[1] if match else ""
+
+
+def is_sid_evaluation(stem: str) -> bool:
+    """Whether a file name without extension is that of SID's test or validation scenes."""
+    return sid_scene(stem).startswith(_SID_EVALUATION)
 
 
 def usual_names() -> str:

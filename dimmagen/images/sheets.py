@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from dimmagen.images.pillow_settings import default_settings
+
 CELL = 320  # pixels: maximum side of an image in the grid
 _CAPTION = 20
 _GAP = 6
@@ -15,6 +17,7 @@ _INK, _PAPER = (30, 30, 30), (250, 250, 250)
 _TITLES = ("light", "dark", "dark with gain")
 
 
+@default_settings()  # which limit the size of text
 def image_grid(rows: Sequence[Sequence[tuple[str, np.ndarray]]]) -> np.ndarray:
     """Lay out rows of captioned images.
 
@@ -80,6 +83,7 @@ def contact_sheet(pairs: Iterable[PairView], width: int = 320) -> Image.Image:
     return sheet
 
 
+@default_settings()
 def _draw_pair(pair: PairView, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> Image.Image:
     brightened, gain = with_gain(pair.dark, pair.light)
     images = [_thumbnail(pixels, width) for pixels in (pair.light, pair.dark, brightened)]

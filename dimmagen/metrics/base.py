@@ -88,6 +88,8 @@ def metric_faults(name: str, metric: Any) -> Iterator[str]:
     """Why an object cannot be a metric, for the registry."""
     if not isinstance(metric, ImageMetric):
         yield f"{described(metric)} is not an ImageMetric: make one with ImageMetric.of(title, function)"
+    elif not isinstance(metric.title, str):
+        yield f"its title is {metric.title!r}, not a text"
 
 
 # Their order is that of the rows of tables and of the keys in JSON.

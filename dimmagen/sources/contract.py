@@ -77,10 +77,10 @@ def _check_accepted(source: Source, name: str, data: bytes, one: Examined) -> bo
         f"{name}: light() gives other pixels than examine()",
     )
     check(bool(one.transform), f"{name} has no transform")
-    if one.transform == "verbatim":
+    if kept := codec.kept_file(data, one.transform):
         check(
-            np.array_equal(codec.decode_rgb8(data)[0], pixels),
-            f"{name}: the transform is verbatim, but the pixels were changed",
+            np.array_equal(codec.decode_rgb8(kept)[0], pixels),
+            f"{name}: the transform is {one.transform}, but the pixels were changed",
         )
     else:
         check(one.extension == "png", f"{name}: a changed image is stored as png, not {one.extension}")

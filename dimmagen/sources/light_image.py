@@ -26,7 +26,7 @@ class LightImageRef:
         name: the candidate's name inside its source (POSIX path, relative).
         sha256: of the candidate's original bytes (for a frame: of the clip's bytes), hex.
         transform: how the light image is made from the candidate: `verbatim` (the bytes are unchanged), or a
-            documented name such as `rgb8`, `exif`, `reduce512`, `frame-x0.3`.
+            documented name such as `eoi`, `exif`, `reduce512`, `frame-x0.3`.
         extension: of the light image as stored: `jpg`, `png` or `webp`.
         width, height: of the light image, pixels.
         locator: JSON text for :func:`load_light_image`; the only attribute that depends on where the image is
@@ -87,9 +87,9 @@ def load_light_image(ref: LightImageRef) -> LightImage:
     if locator["stored"]:
         return LightImage(ref, data, codec.decode_rgb8(data)[0], locator["sha256"])
     pixels = light_pixels(ref, data, locator["frame"])
-    if ref.transform == "verbatim":
-        return LightImage(ref, data, pixels, locator["sha256"])
-    return LightImage(ref, codec.encode_png(pixels), pixels)
+    kept = codec.kept_file(data, ref.transform)
+    sha256 = locator["sha256"] if kept is data else ""
+    return LightImage(ref, kept or codec.encode_png(pixels), pixels, sha256)
 
 
 def load_light_file(ref: LightImageRef) -> bytes:
@@ -99,9 +99,8 @@ def load_light_file(ref: LightImageRef) -> bytes:
         DimmagenError: the image is missing, or has changed since it was indexed.
     """
     data, locator = _candidates_file(ref)
-    if locator["stored"] or ref.transform == "verbatim":
-        return data
-    return codec.encode_png(light_pixels(ref, data, locator["frame"]))
+    kept = data if locator["stored"] else codec.kept_file(data, ref.transform)
+    return kept or codec.encode_png(light_pixels(ref, data, locator["frame"]))
 
 
 def _candidates_file(ref: LightImageRef) -> tuple[bytes, dict]:

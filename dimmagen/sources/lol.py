@@ -3,7 +3,7 @@ split."""
 
 import re
 
-from dimmagen.images.pair_names import DARK_NAMES, EVALUATION_NAMES, is_evaluation, side_of
+from dimmagen.images.pair_names import DARK_NAMES, EVALUATION_NAMES, is_evaluation, is_sid_evaluation, side_of
 from dimmagen.sources import rules
 from dimmagen.sources.base import StillSource
 
@@ -26,6 +26,8 @@ class Lol(StillSource):
             return rules.rejected("lol-dark", "lies in a folder of dark pictures")
         if any(map(is_evaluation, folders)) or root in EVALUATION_NAMES | {"eval15"}:
             return rules.rejected("lol-evaluation", "belongs to LOL's evaluation split")
+        if is_sid_evaluation(file.rsplit(".", 1)[0]):
+            return rules.rejected("lol-evaluation", "is a test or validation scene of SID by its first digit")
         if _DARK_NAME.search(file.rsplit(".", 1)[0]):
             return rules.rejected("lol-dark", "is named as a dark picture")
         return rules.ACCEPTED

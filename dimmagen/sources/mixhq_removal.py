@@ -39,19 +39,22 @@ def remove_from_mixhq(out: str, lines: Collection[str], ignore_unknown: bool = F
         UsageError: something is not there, or no light image would be left.
         DimmagenError: the MixHQ is not finished or damaged, or cannot be written.
     """
-    with exclusive(out):
+    with exclusive(out, may_only_read=True) as refused:
         base = base_of(out)
         if base is None:
             raise DimmagenError(
                 f"{out} is not finished", "finish it with `build_mixhq()` first", code="unfinished", path=out
             )
-        for folder in ("", "catalog", "shards"):
-            storage.remove_unfinished(storage.join(out, folder))
-        drop_unpublished(out, base)
-        return _remove(out, base, lines, ignore_unknown)
+        if not refused:
+            for folder in ("", "catalog", "shards"):
+                storage.remove_unfinished(storage.join(out, folder))
+            drop_unpublished(out, base)
+        return _remove(out, base, lines, ignore_unknown, refused)
 
 
-def _remove(out: str, base: Mapping, lines: Collection[str], ignore_unknown: bool) -> Removed:
+def _remove(
+    out: str, base: Mapping, lines: Collection[str], ignore_unknown: bool, refused: UsageError | None
+) -> Removed:
     refuse_other_catalogs(out, base)
     parts = catalog_parts(base)
     takedown = Takedown(lines, map(_listed, read_catalog(out, parts)))
@@ -59,6 +62,8 @@ def _remove(out: str, base: Mapping, lines: Collection[str], ignore_unknown: boo
         takedown.refuse_unknown(out)
     if not takedown.photos:
         return Removed(0, 0, 0, 0, tuple(takedown.unknown))
+    if refused:
+        raise refused
     gone = [row for row in read_catalog(out, parts) if _listed(row).photo in takedown.photos]
     lights = [row for row in gone if row.accepted]
     if len(lights) == base["samples"]:

@@ -379,15 +379,13 @@ def _row(source: str, entry: Entry, sha256: str, examined: Examined, distance: i
 
 
 def _with_light(row: CatalogRow, examined: Examined, data: bytes, stored: bool) -> CatalogRow:
-    """The row with the facts of the light image and of its file: the original bytes, or a lossless PNG."""
+    """The row with the facts of the light image and of its file, which is the photo's or a lossless PNG."""
     pixels = examined.pixels
     assert pixels is not None
     size, sha256 = 0, ""
-    if stored and examined.transform == "verbatim":
-        size, sha256 = len(data), row.sha256
-    elif stored:
-        file = codec.encode_png(pixels)
-        size, sha256 = len(file), hashing.sha256(file)
+    if stored:
+        file = codec.kept_file(data, examined.transform) or codec.encode_png(pixels)
+        size, sha256 = len(file), row.sha256 if file is data else hashing.sha256(file)
     return replace(
         row,
         light_width=pixels.shape[1],

@@ -67,7 +67,7 @@ def _hashes_of(path: str, entry: Entry, cuts: Sequence[tuple[str, ...]]) -> list
         except codec.ImageError as error:
             reason = error.reason
     raise DimmagenError(
-        f"{path}: the scene of {entry.name} cannot be excluded, because the file {reason}",
+        f"{path}: the scene of {entry.name} cannot be recognised, because the file {reason}",
         "repair or remove it",
         code="unreadable-image",
         path=path,
@@ -99,7 +99,7 @@ class Scenes:
         """
         hashes: list[np.ndarray] = []
         for path in paths:
-            found = list_entries(path, follow_links=True)
+            found = list_entries(path, follow_links=True, wanted="images")
             entries = [entry for entry in found if entry.name.lower().endswith(codec.IMAGE_EXTENSIONS)]
             if not entries:
                 raise UsageError(

@@ -80,7 +80,7 @@ def first_frame(data: bytes) -> Frame:
         data: bytes of a clip.
 
     Raises:
-        ImageError: the file is not a clip, is truncated, too large, HDR or wide, or has no frame.
+        ImageError: the file is not a clip, is truncated, too large, HDR, wide or interlaced, or has no frame.
     """
     with _clip(data), _opened(data) as container:
         stream = _shown_stream(container)
@@ -101,7 +101,7 @@ def last_frame(data: bytes) -> Frame:
         data: bytes of a clip.
 
     Raises:
-        ImageError: the file is not a clip, is truncated, too large, HDR or wide, or has no frame.
+        ImageError: the file is not a clip, is truncated, too large, HDR, wide or interlaced, or has no frame.
     """
     with _clip(data):
         frame = _decode_tail(data) or _decode_all(data)
@@ -268,6 +268,10 @@ def _as_shown(frame: av.VideoFrame, pixel_aspect: float = 1.0) -> Frame:
     """
     if transfer := _HDR.get(int(frame.color_trc)):
         raise ImageError("hdr", f"has the transfer function {transfer}; convert it to SDR first")
+    if (
+        frame.interlaced_frame
+    ):  # two moments in one picture: what moves has combs, which are learned as texture
+        raise ImageError("interlaced", "is interlaced; deinterlace it first (ffmpeg -vf bwdif)")
     if primaries := _WIDE.get(int(frame.color_primaries)):
         raise ImageError("color-space", f"has colours of {primaries}; convert it to BT.709 first")
     guess = Colorspace.ITU709 if frame.height >= _HD_HEIGHT else Colorspace.ITU601

@@ -66,6 +66,19 @@ def test_a_small_file_system_that_fills(size, place):
     check(place, code, text)
 
 
+@pytest.mark.needs("mounts")
+@pytest.mark.parametrize("size", ["64k", "200k", pytest.param("500k", marks=is_thorough)])
+def test_an_lmdb_that_fills_a_small_file_system(size, place):
+    (place / "full").mkdir()
+    mount = f'mount -t tmpfs -o size={size} tmpfs {place / "full"} && exec "$@"'
+    words = f"export whole --layout basicsr-lmdb --out {place / 'full/export'}"
+    code, text = dimmagen(words, place, before=["unshare", "--mount", "sh", "-c", mount, "sh"])
+    (place / "full").rmdir()
+    assert is_clear(code, text), f"exit {code}: {text}"
+    assert "lq.lmdb" in text, text
+    assert "could not be written" in text, text
+
+
 @pytest.mark.needs("mounts", "setpriv")
 @pytest.mark.parametrize("home", ["", pytest.param("/nonexistent", marks=is_thorough)])
 def test_a_container_with_a_read_only_root_and_without_a_home(home, place):

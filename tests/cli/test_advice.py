@@ -26,7 +26,7 @@ _GPU = "a device that was given"
 _GROWING = "`add`, which was given"
 ELSEWHERE = {
     "dimmagen.core.executors.ray_address:check_answers": _CLUSTER,
-    "dimmagen.core.executors.ray_connected:refuse_another": _CLUSTER,
+    "dimmagen.core.executors.ray_connected:_refuse_another_cluster": _CLUSTER,
     "dimmagen.core.lock:_refuse_inside_a_set": "a folder that is not there, and `remove` takes one that is",
     "dimmagen.dataset.card:_TEMPLATE": _CARD,
     "dimmagen.dimmers.base:DimmerModel": f"{_GPU}, or {_FORGED}",
@@ -46,7 +46,6 @@ ELSEWHERE = {
     "dimmagen.enhance.training_shards:open_shards": _DATA_SET,
     "dimmagen.generate.execution:_gpu_count": _GPU,
     "dimmagen.generate.execution:choose_execution": _GPU,
-    "dimmagen.generate.gpu_worker:GpuDimmer": _GPU,
     "dimmagen.generate.gpu_worker:find_device": _GPU,
     "dimmagen.generate.growing:_MORE_FIRST": _GROWING,
     "dimmagen.generate.growing:grown_run": _GROWING,

@@ -43,9 +43,9 @@ def test_why_a_candidate_is_rejected_is_shown_with_its_name(photo_folder, tmp_pa
     Image.fromarray(photos.coffee()[:40, :40]).save(photo_folder / "little.png")
     out = tmp_path / "mixhq"
     expected = [
-        "rejected by unreadable: folder 'broken.jpg': is no picture of a known kind",
-        "rejected by unreadable: folder 'broken2.jpg': is no picture of a known kind",
-        "rejected by unreadable: folder 'broken3.jpg': is no picture of a known kind",
+        "rejected by unreadable: folder 'broken.jpg': is not an image of a known kind",
+        "rejected by unreadable: folder 'broken2.jpg': is not an image of a known kind",
+        "rejected by unreadable: folder 'broken3.jpg': is not an image of a known kind",
         "rejected by unreadable: 2 more of folder",
         "rejected by folder-min-256: folder 'little.png': 40x40 is smaller",
     ]
@@ -62,7 +62,7 @@ def test_a_dim_without_a_photo_that_passes_says_why(tmp_path, monkeypatch, capsy
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "a.jpg").write_bytes(b"x")
     assert exit_code("dim", "--profile", "lol3", "--source", "broken", "--shards", "out") == 1
-    assert "unreadable, such as 'a.jpg': is no picture of a known kind" in capsys.readouterr().err
+    assert "unreadable, such as 'a.jpg': is not an image of a known kind" in capsys.readouterr().err
 
 
 def test_it_builds_in_the_default_place_and_says_complete_the_second_time(

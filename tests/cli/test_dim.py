@@ -244,7 +244,7 @@ def test_the_reasons_for_what_is_left_out_are_shown_after_the_run_as_well(run, t
     (folder / "notes.txt").write_bytes(b"x")
     words = ["dim", "--profile", "linear", "--source", folder, "--shards", "out", "--executor", "serial"]
     expected = [
-        "rejected by unreadable: folder 'bad.png': is no picture of a known kind",
+        "rejected by unreadable: folder 'bad.png': is not an image of a known kind",
         "not candidates: 1 .txt of folder",
         "Every rejected candidate with its reason: out/rejected",
     ]

@@ -1,9 +1,12 @@
 """evaluate, as a user types it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+
+from tests.cli.quick_training import QUICK
 
 NETWORK = ("--network", "network")
 
@@ -58,3 +61,31 @@ def test_results_may_be_scored_at_exactly_the_lightness_of_the_truth(run):
 )  # fmt: skip
 def test_an_evaluation_that_cannot_begin_is_refused_and_overwrites_nothing(refused, words, message):
     assert message in refused(*words)
+
+
+def test_scores_on_pairs_that_the_network_was_trained_on_are_told(run):
+    """LOL v1's training pairs are among LOL v2's evaluation pairs, under other names."""
+    tune = ["finetune", "--pairs", "pairs", "--iterations", 1, *QUICK]
+    assert run(*tune, *NETWORK, "--out", "tuned", "--hold-out", "1")[0] == 0
+    shutil.copytree("pairs", "renamed")
+    for side in ("low", "high"):
+        Path(f"renamed/{side}/0.png").rename(f"renamed/{side}/00690.png")
+    for network, pairs, said in (
+        ("network", "pairs", None),
+        ("tuned", "pairs", "0, 2"),
+        ("tuned", "renamed", "2, 00690"),
+    ):
+        words = ["evaluate", "--network", network, "--pairs", pairs, "--metrics", "psnr", "--json", "s.json"]
+        code, _, err = run(*words)
+        assert code == 0
+        trained_on = json.loads(Path("s.json").read_text())["trained_on"]
+        assert trained_on == (said.split(", ") if said else [])
+        assert (f"Note: the network was trained on {said}: its scores are optimistic" in err) == bool(said)
+    again = ["finetune", "--pairs", "pairs", "--names", "1", "--iterations", 1, *QUICK]
+    assert run(*again, "--network", "tuned", "--out", "again")[0] == 0  # what it was tuned from counts, too
+    _, _, err = run("evaluate", "--network", "again", "--pairs", "pairs", "--metrics", "psnr")
+    assert "Note: the network was trained on all of these pairs" in err
+    mixed = ["train", "--data", "shards", "--mix-pairs", "pairs", "--names", "2", "--iterations", 1, *QUICK]
+    assert run(*mixed, "--out", "mixed", "--validation-photos", 2)[0] == 0
+    _, _, err = run("evaluate", "--network", "mixed", "--pairs", "pairs", "--metrics", "psnr")
+    assert "Note: the network was trained on 2: " in err

@@ -90,6 +90,9 @@ def test_pairs_that_a_profile_was_fitted_on_are_recognised_by_their_hash(folder)
     profile = Profile("mine", None, "0" * 64, "mdn", {}, used)
     assert pairs_fitted_on(profile, pairs) == ["1"]
     assert pairs_fitted_on(open_profile("linear"), pairs) == []
+    pairs[2] = replace(pairs[2], light_sha256=pairs[0].light_sha256)  # two dark images of one scene
+    used = {"pairs": [{"name": "0", "dark_sha256": "of another", "light_sha256": pairs[0].light_sha256}]}
+    assert pairs_fitted_on(Profile("mine", None, "0" * 64, "mdn", {}, used), pairs) == ["0", "2"]
 
 
 @pytest.mark.parametrize("spec", ["linear:", ":mdn", "linear:linear:default:more"])

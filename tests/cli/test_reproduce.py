@@ -1,5 +1,6 @@
 """`replay`, `verify --reproduce` and `reproduce` as a user types them."""
 
+import importlib
 import json
 import os
 import shutil
@@ -7,10 +8,15 @@ import shutil
 import pytest
 
 from dimmagen import assert_same_dataset
+from dimmagen.cli.messages import end_lost_run
+from dimmagen.core.errors import UsageError
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dimmers.closed_form import LinearModel
+from dimmagen.generate.execution import Execution
 from tests.commands import exit_code, run_command
 from tests.dataset_helpers import write_photos
+
+reproduce_command = importlib.import_module("dimmagen.cli.reproduce")
 
 
 @pytest.fixture(scope="module")
@@ -211,13 +217,12 @@ def test_a_set_that_grew_and_lost_photos_is_made_again_from_its_folder(run, fold
 
 
 def test_what_is_advised_is_what_reproduce_has(run, folder, monkeypatch):
-    """`dim` also has --address, --resume and --add."""
+    """`dim` also has --resume and --add."""
     words = ("reproduce", folder / "out", "--source", folder / "photos", "--out", "again")
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
     code, output = run(*words)
     assert code == 2
-    assert "unset RAY_ADDRESS to work on this machine, or use --executor serial" in output
-    assert "address 10" not in output
+    assert "give --address 10.0.0.1:6379 to use that cluster, unset RAY_ADDRESS" in output
     monkeypatch.delenv("RAY_ADDRESS")
     shutil.copytree(folder / "out", "again")
     other = ("dim", "--profile", "gamma", "--executor", "serial", "--source", folder / "photos")
@@ -226,6 +231,38 @@ def test_what_is_advised_is_what_reproduce_has(run, folder, monkeypatch):
     assert code == 2
     assert "discard them:  remove the folder" in output
     assert "resume" not in output
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (
+            ("--address", "head:6379", "--worker-timeout", 90, "--workers", 3),
+            Execution("ray", 3, "head:6379", worker_timeout=90.0, on_cluster_lost=end_lost_run),
+        ),
+        (
+            ("--address", "head:6379", "--device", "cuda", "--threads", 2),
+            Execution("ray", None, "head:6379", "cuda", 2, end_lost_run),
+        ),
+    ],
+)
+def test_a_set_is_made_again_as_one_is_made(words, expected, run, folder, monkeypatch):
+    """On the workers that are asked for, which also scan the photos."""
+    asked = {}
+
+    class Again:
+        def make(self, out, execution, progress):
+            asked.update(execution=execution)
+            raise UsageError("far enough")
+
+    def opened(path, sources, **options):
+        asked.update(scanning=options["scanning"])
+        return Again()
+
+    monkeypatch.setattr(reproduce_command, "open_reproduction", opened)
+    code, output = run("reproduce", folder / "out", "--source", "photos", "--out", "again", *words)
+    assert (code, "far enough" in output) == (2, True)
+    assert asked == {"execution": expected, "scanning": expected.of_index_pass()}
 
 
 @pytest.mark.needs("links")

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,12 @@ import torch
 
 from dimmagen import __version__
 from dimmagen.core.errors import DimmagenError
-from dimmagen.enhance import loop
+from dimmagen.core.threads import torch_threads
+from dimmagen.enhance import loop, training
 from dimmagen.enhance.checkpoints import load_tensors
+from dimmagen.enhance.state import TrainSettings
 from dimmagen.enhance.step import Step
+from dimmagen.enhance.training import TrainConfig, run_training
 from dimmagen.images.codec import decode_rgb8
 from tests.cli.quick_training import QUICK
 
@@ -311,3 +315,58 @@ def test_two_workers_train_one_network(run, place):
     assert code == 0, err
     assert "both is trained: 3 iterations" in out
     assert len((place / "both" / "log.csv").read_text().splitlines()) == 4
+
+
+class StoppedAfter:
+    """A progress that stops the run after so many iterations, and notes the threads of each one."""
+
+    def __init__(self, iterations):
+        self.left, self.threads = iterations, set()
+
+    def begin(self, done, total): ...
+
+    def iteration(self, values):
+        self.threads.add(torch.get_num_threads())
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def train_with(place):
+    """Trains a little in so many threads, into a folder; returns the threads of its iterations."""
+    config = TrainConfig(
+        data=str(place / "shards"), crop=64, perceptual="none", validation_photos=2, device="cpu",
+        training=TrainSettings(iterations=4, validate_every=2, checkpoint_every=2),
+    )  # fmt: skip
+
+    def train(threads, out, stop_after=99):
+        progress = StoppedAfter(stop_after)
+        with torch_threads(threads), suppress(KeyboardInterrupt):
+            run_training(config, out, "if-possible", progress)
+        return progress.threads
+
+    return train
+
+
+def test_a_run_goes_on_with_the_threads_that_it_was_begun_with(train_with, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(training, "processor_count", lambda: 2)
+    assert train_with(2, tmp_path / "whole") == {2}
+    assert train_with(2, tmp_path / "stopped", 3) == {2}
+    before = torch.get_num_threads()
+    with caplog.at_level("INFO", "dimmagen"):
+        assert train_with(1, tmp_path / "stopped") == {2}
+    assert "computing with 2 threads, as the run was begun" in caplog.text
+    assert torch.get_num_threads() == before
+    for name in ("log.csv", "best.safetensors", "checkpoint.safetensors"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes(), name
+
+
+def test_a_run_that_was_begun_with_more_threads_than_there_are_processors_says_what_differs(
+    train_with, tmp_path, monkeypatch, caplog
+):
+    assert train_with(3, tmp_path / "run", 3) == {3}
+    monkeypatch.setattr(training, "processor_count", lambda: 1)
+    assert train_with(1, tmp_path / "run") == {1}
+    assert "begun with 3 threads, and this machine has 1 processor" in caplog.text
+    assert "will differ by rounding" in caplog.text

@@ -78,10 +78,36 @@ def test_a_taken_name_is_rejected(taken):
         things.register(taken)(2)
 
 
-def test_a_plugin_cannot_take_the_place_of_a_built_in_name(plugins):
-    plugins.append(("first", "math:e"))
-    with pytest.raises(UsageError, match="two things named 'first'"):
-        list(made(first="math:pi"))
+@pytest.mark.parametrize(
+    ("added", "name", "said"),
+    [
+        ([("first", "math:e")], "first", r"two things named 'first' \(math:pi, math:e\): rename one"),
+        ([("ape", "math:e"), ("ape", "math:inf")], "ape", r"two things named 'ape' \(math:e, math:inf\)"),
+        ([("No Ape", "math:e")], "No Ape", r"'No Ape' cannot be the name of a thing \(math:e\)"),
+    ],
+)
+def test_a_plugin_of_a_wrong_name_is_refused_by_it_and_hides_no_other(plugins, added, name, said):
+    plugins += [*added, ("bee", "math:tau")]
+    things = made(first="math:pi", second="math:nan")
+    assert things["bee"] > 6
+    assert {"first", "second", "bee", name} == {*things}
+    assert len(things) == len({*things})
+    for _ in range(2):
+        with pytest.raises(UsageError, match=said):
+            things[name]
+
+
+def test_those_that_can_be_used_are_listed_beside_the_errors_of_the_others(plugins):
+    plugins += [("ape", "no_such_module:thing"), ("bee", "math:e"), ("cow", "math:pi"), ("second", "math:e")]
+    builtin = {"first": "math:e", "second": "math:e"}
+    things: Registry = Registry("thing", "dimmagen.things", builtin, faults=small)
+    found, failures = things.usable()
+    assert list(found) == ["first", "bee"]
+    assert [(name, error.code) for name, error in failures.items()] == [
+        ("second", "name-taken"),
+        ("ape", "plugin-broken"),
+        ("cow", "plugin-broken"),
+    ]
 
 
 def test_a_plugin_that_cannot_be_imported_is_named_with_the_cause(plugins):

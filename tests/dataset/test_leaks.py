@@ -1,5 +1,7 @@
 """The leak check finds changed copies of light images, and nothing in other images."""
 
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -142,3 +144,37 @@ def test_the_leaks_are_left_out_as_the_message_says(pair_set, evaluation, tmp_pa
     assert pairs.row(0)["light_key"] in (tmp_path / "leaks.txt").read_text().splitlines()
     assert run("subset", pair_set, "--out", "clean", "--without-keys", "leaks.txt")[0] == 0
     assert run("leaks", "clean", evaluation)[0] == 0
+
+
+def test_what_is_wrong_is_told_with_what_to_give(pair_set, evaluation, tmp_path, monkeypatch, capsys):
+    """A MixHQ is a source of `dim`, but there is nothing to make pairs from here."""
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("cut").mkdir()
+    Path("cut/a.jpg").write_bytes((evaluation / "rocket.png").read_bytes()[:999])
+    assert exit_code("build-mixhq", "--source", evaluation, "--out", "mixhq") == 0
+    shutil.copytree("mixhq", "bare")
+    shutil.rmtree("bare/catalog")
+    capsys.readouterr()
+    dim = ("dim", "--profile", "linear", "--shards", "out", "--source")
+    build = ("build-mixhq", "--out", "other", "--source")
+    images = "that dimmagen made, not images: give the images that it was made from\n"
+    photos = "that dimmagen made, not photos: give the photos that it was made from, or"
+    for words, code, said in (
+        (("leaks", "mixhq", evaluation), 1, "mixhq is a MixHQ: light images only"),
+        (("leaks", "empty", evaluation), 1, "empty has no manifest.json, so it is not a finished data set"),
+        (("leaks", "nowhere", evaluation), 2, "nowhere does not exist: give the folder of a data set"),
+        (("leaks", pair_set, "mixhq"), 2, f"mixhq is a MixHQ {images}"),
+        (("leaks", pair_set, "mixhq/shards"), 2, f"mixhq/shards is part of a MixHQ {images}"),
+        (("leaks", pair_set, "bare"), 2, f"bare is a MixHQ without its catalog {images}"),
+        (("leaks", pair_set, pair_set), 2, f"{pair_set} is a data set {images}"),
+        (("leaks", pair_set, "empty"), 2, "empty holds no image: give "),
+        (("leaks", pair_set, "cut"), 1, "cut: the scene of a.jpg cannot be recognised, because the file "),
+        ((*dim, evaluation, "--exclude", "mixhq"), 2, f"mixhq is a MixHQ {images}"),
+        ((*dim, evaluation, "--labels", "yolo=mixhq"), 2, "made, not labels: give the folder of the labels"),
+        ((*dim, "mixhq/shards"), 2, f"{photos} its own folder, alone, to dimmagen dim"),
+        ((*build, "mixhq"), 2, f"{photos} its own folder, alone, to dimmagen dim"),
+        ((*build, "bare"), 2, f"{photos} copy it again or finish it with the command that built it"),
+    ):
+        assert exit_code(*words) == code, words
+        assert said in capsys.readouterr().err

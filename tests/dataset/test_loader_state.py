@@ -183,3 +183,12 @@ def test_batches_are_counted_as_a_loop_over_the_workers_would(of_workers):
         counts = [order[:batches].count(worker) for worker in range(len(of_workers))]
         assert delivered(batches, of_workers) == (counts, following)
     assert delivered(len(order), of_workers)[0] == of_workers
+
+
+def test_the_state_of_a_beginning_is_kept_by_a_loader_that_was_left_in_the_middle_of_a_pass(out):
+    loader = dimmagen.pair_loader(out, batch_size=2, crop=8)
+    beginning = loader.state_dict()
+    next(iter(loader))
+    assert loader.state_dict() != beginning
+    loader.load_state_dict(beginning)
+    assert loader.state_dict() == beginning

@@ -1,6 +1,7 @@
 """Loaders give the images of the shards, each pair once, with any number of workers."""
 
 import pickle
+from pathlib import Path
 from types import SimpleNamespace
 
 import fsspec
@@ -189,6 +190,33 @@ def test_the_length_is_the_number_of_batches_of_an_exact_pass(pair_set, workers,
         assert {len(batch["key"]) for batch in batches} == {5}
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_pass_of_which_drop_last_leaves_nothing_is_refused(tiny, monkeypatch, workers):
+    """A training loop would go through epochs without a step."""
+    arguments = {"batch_size": 3, "crop": 8, "workers": workers}
+    assert len(dimmagen.pair_loader(tiny.out, **arguments)) == 2
+    if not workers:  # one process reads all 4 pairs
+        assert len(dimmagen.pair_loader(tiny.out, **arguments, drop_last=True)) == 1
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        monkeypatch.setenv("RANK", "0")
+    with pytest.raises(UsageError, match="`drop_last` leaves no batch of 3 pairs") as caught:
+        dimmagen.pair_loader(tiny.out, **arguments, drop_last=True)
+    assert caught.value.code == "too-small"
+    assert len(dimmagen.pair_loader(tiny.out, **arguments, drop_last=True, epoch=2)) == 2
+
+
+@pytest.mark.parametrize(("ranks", "told"), [(1, False), (2, False), (3, True)])
+def test_ranks_that_will_have_different_numbers_of_batches_are_told(tiny, monkeypatch, caplog, ranks, told):
+    """DistributedDataParallel waits forever for the rank that is done."""
+    monkeypatch.setenv("WORLD_SIZE", str(ranks))
+    monkeypatch.setenv("RANK", "0")
+    dimmagen.pair_loader(tiny.out, batch_size=1)
+    assert ["a pass has 1 to 2 batches by rank" in message for message in caplog.messages] == [True] * told
+    caplog.clear()
+    dimmagen.pair_loader(tiny.out, batch_size=1, epoch=3)
+    assert not caplog.messages
+
+
 def test_the_length_of_a_resampled_pass_is_the_epoch(pair_set):
     loader = dimmagen.pair_loader(pair_set, batch_size=2, crop=16, epoch=7)
     assert len(loader) == len(list(loader)) == 7
@@ -362,3 +390,32 @@ def test_numbers_are_float32_where_a_program_computes_in_float64(tiny):
 def test_a_loader_can_be_pickled_and_has_its_length(tiny):
     loader = pickle.loads(pickle.dumps(dimmagen.pair_loader(tiny.out, batch_size=3, crop=12)))
     assert len(loader) == len(list(loader)) == 2
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_a_relative_path_is_that_of_the_place_where_the_loader_was_made(
+    tiny, tmp_path, monkeypatch, is_stream
+):
+    """A program, or a framework for it, changes the working directory later; so do workers of Ray."""
+    monkeypatch.chdir(Path(tiny.out).parent)
+    loader = dimmagen.pair_loader("out", batch_size=1) if is_stream else dimmagen.PairDataset("out")
+    monkeypatch.chdir(tmp_path)
+    pairs = keys_of(loader) if is_stream else [pair["key"] for pair in loader]
+    assert sorted(pairs) == sorted(tiny.table["key"].to_pylist())
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_batches_are_in_the_memory_of_the_processor_whatever_the_default_device_is(tiny, workers):
+    """Of `torch.set_default_device("cuda")`: here `meta`, which has no numbers."""
+    torch.manual_seed(3)
+    loader = dimmagen.pair_loader(tiny.out, batch_size=2, crop=8, workers=workers)
+    expected = [batch["light"] for batch in loader]
+    with torch.device("meta"):
+        torch.manual_seed(3)
+        loader = dimmagen.pair_loader(tiny.out, batch_size=2, crop=8, workers=workers)
+        found = list(loader)
+        pair = dimmagen.PairDataset(tiny.out, crop=8)[0]
+    assert [batch["gamma"].device.type for batch in found] == ["cpu"] * 2
+    assert [batch["variant"].device.type for batch in found] == ["cpu"] * 2
+    assert all(map(torch.equal, [batch["light"] for batch in found], expected))
+    assert pair["dark"].device.type == "cpu"

@@ -84,7 +84,7 @@ def test_a_changed_member_is_reported_with_its_name(number, field, out):
     expected = (
         "the JSON differs from its row in key"
         if field == "json"
-        else f"{name}: is no picture of a known kind"
+        else f"{name}: is not an image of a known kind"
     )
     assert expected in found_faults
 
@@ -349,7 +349,7 @@ def test_of_a_sample_without_a_dark_image_the_rest_is_checked(dark_image, out):
             tar.addfile(entry, io.BytesIO(data))
     found, sample = faults(out), f"{SHARD}: sample {dark.split('.')[0]}"
     assert f"{sample}: {dark} is not at byte {tarfile.BLOCKSIZE}\n" in found
-    assert (f"{sample}: {dark}: is no picture of a known kind (" in found) == bool(dark_image)
+    assert (f"{sample}: {dark}: is not an image of a known kind (" in found) == bool(dark_image)
     assert f"{sample}: the bytes of {light} are not those of its row\n" in found
     assert f"{sample}: the JSON file is not a JSON object" in found
 
@@ -368,7 +368,7 @@ def test_changed_labels_are_reported(extension, number, tmp_path):
         for name in names
         for said in (
             f"the bytes of {name} are not those of its row",
-            f"{name}: is no picture of a known kind",
+            f"{name}: is not an image of a known kind",
         )
     ]
     name = replace_member(tmp_path / record.name, 4 + number, b"{")

@@ -123,7 +123,7 @@ def test_a_light_image_that_is_not_that_of_the_catalog_in_a_shard_that_is_that_o
     assert faults(mixhq).startswith(
         f"{SHARD}: light image {key}: the bytes of {name} are not those of its row\n"
     )
-    assert f"{SHARD}: light image {key}: {name}: is no picture of a known kind" in faults(mixhq)
+    assert f"{SHARD}: light image {key}: {name}: is not an image of a known kind" in faults(mixhq)
 
 
 def test_a_light_image_of_another_size(mixhq):

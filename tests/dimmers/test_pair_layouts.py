@@ -1,5 +1,6 @@
 """Pairs are found in the folders that people have them in, and never guessed."""
 
+import os
 import re
 
 import pytest
@@ -53,9 +54,9 @@ REAL_LAYOUTS = {
         {
             1: ("Sony/short/00001_00_0.1s.png", "Sony/long/00001_00_10s.png"),
             2: ("Sony/short/00001_00_0.04s.png", "Sony/long/00001_00_10s.png"),
-            3: ("Sony/short/20208_06_0.033s.png", "Sony/long/20208_00_10s.png"),
+            3: ("Sony/short/00208_06_0.033s.png", "Sony/long/00208_00_10s.png"),
         },
-        ["00001_00_0.1s", "00001_00_0.04s", "20208_06_0.033s"],
+        ["00001_00_0.1s", "00001_00_0.04s", "00208_06_0.033s"],
     ),
     "SID of Retinexformer": (
         ".",
@@ -299,3 +300,25 @@ def test_pairs_behind_links_are_found_once_and_a_loop_ends(tmp_path):
         (tmp_path / "t" / side / "more").symlink_to(tmp_path / "there" / side)
         (tmp_path / "t" / side / "again").symlink_to(tmp_path / "t" / side)
     assert values(load_pairs(tmp_path / "t")) == {"1": (1, 101), "2": (2, 102)}
+
+
+def test_of_sid_the_training_scenes_are_taken(tmp_path, caplog):
+    """Its test scenes begin with 1 and its validation scenes with 2, in the same folders."""
+    caplog.set_level("INFO", "dimmagen")
+    names = ("00001", "10003", "20208")
+    make(
+        tmp_path,
+        {n: (f"short/{name}_00_0.1s.png", f"long/{name}_00_10s.png") for n, name in enumerate(names, 1)},
+    )
+    assert values(load_pairs(tmp_path)) == {"00001_00_10s": (1, 101)}
+    sides = f"{tmp_path}{os.sep}{{short,long}}"
+    assert caplog.messages == [
+        f"Note: the pairs are those of {sides}, the training split, and not those of "
+        f"{sides}{os.sep}1*, {sides}{os.sep}2*"
+    ]
+    for side in ("short", "long"):
+        next((tmp_path / side).glob("0*")).unlink()
+    assert len(load_pairs(tmp_path)) == 2  # an evaluation split that is given itself
+    for split, number in (("1", 2), ("2", 3)):
+        chosen = f"{tmp_path}/short/{split}{{scene}}_*.png -> {tmp_path}/long/{split}{{scene}}_*.png"
+        assert [*values(load_pairs(chosen)).values()] == [(number, 100 + number)]

@@ -80,7 +80,10 @@ def test_a_pair_that_cannot_be_fitted_is_told_with_its_numbers():
         PairProblem("b", "swapped", swapped, True),
         PairProblem("c", "identical", "is the same picture twice", True),
     ]
-    assert [one.problem for one in check_pairs([pair("d", small, small[::-1])])] == ["swapped"]
+    black = np.zeros_like(small)
+    assert "is black twice" in str(*check_pairs([pair("e", black, black)]))
+    mirrored = check_pairs([pair("d", small, small[::-1])])  # which is no darker
+    assert [(one.problem, one.fatal) for one in mirrored] == [("alike", True)]
 
 
 @pytest.mark.parametrize(
@@ -215,3 +218,70 @@ def test_an_image_that_is_upside_down_is_told_as_that():
     (finding,) = check_pairs([pair("desk", np.ascontiguousarray(darkened(scene())[::-1, ::-1]), scene())])
     assert (finding.problem, finding.mismatched) == ("unrelated", True)
     assert finding.detail == "does not lie on itself: one of its images is upside down"
+
+
+@pytest.mark.parametrize("side", ["dark", "light"])
+def test_an_image_with_red_and_blue_exchanged_is_refused(side):
+    """What `cv2.imwrite` makes of an RGB array: it has the structure and the brightness of its pair."""
+    for light in (data.astronaut()[:384], data.coffee()[:384, :512], data.chelsea()[:300, :400], scene()):
+        images = {"dark": SimulatedCamera().shoot(light, 0), "light": light}
+        assert "channels" not in {finding.problem for finding in check_pairs([pair("a", **images)])}
+        images[side] = np.ascontiguousarray(images[side][..., ::-1])
+        (finding,) = [one for one in check_pairs([pair("a", **images)]) if one.problem == "channels"]
+        assert (finding.fatal, finding.mismatched) == (False, True)
+
+
+def test_shadows_of_another_tint_in_the_dark_image_are_no_exchanged_channels():
+    """A red black offset, and a scene with bluish shadows: red is where the other image has blue."""
+    gray = scene().mean(axis=2)
+    light = np.clip(gray[..., None] + (250 - gray[..., None]) * [-0.2, 0, 0.2], 0, 249).astype(np.uint8)
+    noise = np.random.default_rng(0).normal(0, 0.5, light.shape)
+    dark = np.rint(gray[..., None] * [0.08, 0.08, 0.085] + [5, 3, 1] + noise)
+    assert problems(pair("dusk", np.clip(dark, 0, 255).astype(np.uint8), light)) == []
+
+
+@pytest.mark.parametrize(
+    ("factor", "expected"),
+    [
+        (0.9, []),
+        (0.97, [("alike", False, True)]),
+        (1.03, [("alike", True, True)]),
+        (1.1, [("swapped", True, False)]),
+    ],
+)
+def test_two_images_of_one_brightness_are_refused(factor, expected):
+    """A copy of the light image as JPEG has about its mean."""
+    light = scene()
+    noise = np.random.default_rng(0).normal(0, 2, light.shape)
+    dark = np.clip(np.rint(light * factor + noise), 0, 255).astype(np.uint8)
+    found = check_pairs([pair("copy", dark, light)])
+    assert [(one.problem, one.fatal, one.mismatched) for one in found] == expected
+    if "alike" in str(expected):
+        assert f"has two images of one brightness (dark has mean {dark.mean():.0f}" in str(found[0])
+
+
+@pytest.mark.parametrize(("bits", "found"), [(12, ["dim"]), (14, ["dim"]), (15, [])])
+def test_a_light_image_that_is_dark_is_refused(bits, found):
+    """Files of 16 bits with the 12 or 14 bits of a camera, of which the high bytes are read."""
+    light = scene()
+    light[:3] = 255
+    dark = darkened(light, seed=2)
+    images = [(image.astype(int) * 257 >> (16 - bits) >> 8).astype(np.uint8) for image in (dark, light)]
+    findings = [one for one in check_pairs([pair("a", *images)]) if one.problem == "dim"]
+    assert [one.problem for one in findings] == found
+    if found:
+        assert f"it reaches {2 ** (bits - 8) - 1} of 255" in str(findings[0])
+        assert (findings[0].fatal, findings[0].mismatched) == (False, True)
+
+
+def test_pairs_of_several_cameras_are_told():
+    """One profile of two cameras is that of neither."""
+    names = ["Canon 5D", "", "Nikon D2X", "Canon 5D"]
+    pairs = [
+        RealPair(str(number), darkened(scene(number)), scene(number), "", "", camera=name)
+        for number, name in enumerate(names)
+    ]
+    (finding,) = check_pairs(pairs)
+    assert (finding.problem, finding.fatal, finding.mismatched) == ("camera", False, False)
+    assert str(finding).startswith("pair 2 is of the camera Nikon D2X, others are of Canon 5D: ")
+    assert check_pairs(pairs[:2]) == check_pairs(pairs[1:3]) == []

@@ -43,10 +43,20 @@ def test_what_else_is_in_a_folder_is_said(folder, caplog):
     assert caplog.messages[1].endswith("3 other files, 1 folder")
 
 
+@pytest.mark.needs("fifo")
+def test_a_pipe_in_a_folder_is_left_out_and_not_waited_for(folder, caplog):
+    """What a camera server or a desktop leaves; a pipe that is given itself is read."""
+    caplog.set_level("INFO", "dimmagen")
+    os.mkfifo(folder / "live.jpg")
+    assert [path.name for path in photos_of([folder])] == ["a.jpg", "b.png"]
+    assert caplog.messages == [f"Note: left out of {folder}: 1 .txt, 1 pipe or device, 1 folder"]
+    assert photos_of([folder / "live.jpg"]) == [folder / "live.jpg"]
+
+
 def test_a_photo_is_read_with_its_metadata_or_the_reason_is_given(folder):
     pixels, metadata = read_photo(folder / "b.png")
     assert (pixels.shape, int(pixels.max()), metadata.icc_profile) == ((9, 12, 3), 77, b"")
-    with pytest.raises(UsageError, match="is no picture of a known kind") as error:
+    with pytest.raises(UsageError, match="is not an image of a known kind") as error:
         read_photo(folder / "notes.txt")
     assert error.value.code == "unreadable-image"
     assert "convert" not in str(error.value)

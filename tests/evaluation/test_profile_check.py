@@ -95,7 +95,7 @@ def test_of_one_pair_each_half_is_held_out_and_of_many_a_few_are_measured(monkey
     assert seen == [["scene 0, lower half"], ["scene 0, upper half"]]
     assert [one.images[0] for one in found] == ["scene 0, upper half", "scene 0, lower half"]
     seen.clear()
-    many = [replace(made_pairs(1)[0], name=str(number)) for number in range(12)]
+    many = [replace(made_pairs(1)[0], name=str(number), light_sha256=str(number)) for number in range(12)]
     found = hold_out_pairs(many)
     assert [len(names) for names in seen] == [8, 8, 8]
     assert [one.images[0] for one in found] == ["0", "6", "9", "1", "7", "10", "2", "8", "11"]
@@ -191,3 +191,36 @@ def test_the_response_curve_goes_on_to_the_middle_of_clipped_areas(without, monk
     middle = 0.0 if without else 1.4
     assert dark[-1] == pytest.approx(model.curve.level(white + middle).mean())
     assert (light[-1] > 255) == (not without)
+
+
+def test_the_dark_images_of_one_light_image_are_held_out_together(monkeypatch):
+    """As SID and bursts have them: with one of them fitted, the check of another is that of a known scene."""
+    scenes = made_pairs(3)
+    pairs = [replace(pair, name=f"{pair.name} {burst}") for pair in scenes for burst in range(2)]
+    folds = profile_check._folds(pairs)
+    assert len(folds) == 3
+    for rest, measured in folds:
+        lights = [{pair.light_sha256 for pair in some} for some in (rest, measured)]
+        assert not lights[0] & lights[1]
+        assert [len(some) for some in lights] == [2, 1]
+    assert profile_check._held_out(pairs) == "pairs of scenes that a fit to the others did not see"
+    of_one_light = pairs[:2]
+    for rest, measured in profile_check._folds(of_one_light):
+        halves = [{pair.name.rsplit(", ")[1] for pair in some} for some in (rest, measured)]
+        assert len(rest) == len(measured) == 2
+        assert not halves[0] & halves[1]
+    assert profile_check._held_out(of_one_light) == "the half of the picture that a fit did not see"
+
+
+def test_pairs_of_different_scenes_are_held_out_in_turns():
+    pairs = made_pairs(7)
+    names = [
+        ([pair.name[-1] for pair in rest], [pair.name[-1] for pair in measured])
+        for rest, measured in profile_check._folds(pairs)
+    ]
+    assert names == [
+        ([*"1245"], [*"036"]),
+        ([*"02356"], [*"14"]),
+        ([*"01346"], [*"25"]),
+    ]
+    assert profile_check._held_out(pairs) == "pairs that a fit to the others did not see"

@@ -27,6 +27,7 @@ def test_a_layout_whose_folders_are_different_is_taken(layout, monkeypatch):
     [
         ({"train": PAIR}, "an object of dict is not a Layout"),
         (Layout("other", "x", train=PAIR), "its name is 'other', but it is registered as 'mine'"),
+        (Layout("mine", None, train=PAIR), "its readers are None, not a text"),
         (Layout("mine", "x", train=("low", "high")), r"train is \('low', 'high'\), not a tuple of"),
         (Layout("mine", "x", train=PAIR, test=(("", ""),)), "test is .*, not a tuple of"),
         (Layout("mine", "x", train=()), "train has no folder"),

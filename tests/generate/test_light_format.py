@@ -2,13 +2,15 @@
 
 import io
 import json
+import shutil
 import tarfile
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from dimmagen import build_mixhq
+from dimmagen import build_mixhq, verify_mixhq
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.compare import assert_same_dataset
 from dimmagen.dataset.manifest import Manifest
@@ -53,6 +55,24 @@ def light_files(out):
         with tarfile.open(shard) as tar:
             names += [name for name in tar.getnames() if ".light." in name]
     return {name.rsplit(".", 1)[1] for name in names}
+
+
+def test_a_jpeg_without_its_end_marker_gets_it_and_no_other_photo_is_converted(folder, tmp_path):
+    """Browsers show such a file, and Pillow refuses it."""
+    photos = shutil.copytree(folder / "jpg", tmp_path / "photos")
+    (unended,) = photos.glob("photo01.jpg")
+    whole = unended.read_bytes()
+    unended.write_bytes(whole[:-2])
+    make(photos, tmp_path / "out", variants=2)
+    assert light_files(tmp_path / "out") == {"jpg"}
+    pairs = open_pairs(tmp_path / "out")
+    found = {row["name"]: (row["transform"], pairs.data(row, "light")) for row in pairs.rows()}
+    assert found == {"photo01.jpg": ("eoi", whole), "photo03.jpg": ("verbatim", ANY)}
+    build_mixhq([str(photos)], tmp_path / "mixhq")
+    assert verify_mixhq(tmp_path / "mixhq").faults == []
+    make(tmp_path / "mixhq", tmp_path / "packed", variants=2)
+    assert_same_dataset(tmp_path / "packed", tmp_path / "out")
+    assert exit_code("verify", tmp_path / "out", "--reproduce", "100%", "--source", photos) == 0
 
 
 def test_light_images_of_several_formats_become_png_with_the_same_pixels(folder):

@@ -51,14 +51,14 @@ def scanned(monkeypatch, lights):
 
 
 def test_photos_are_scanned_as_they_were_then(made, scanned):
-    selection = PhotoSelection(resize=512)
-    again = open_reproduction(str(made), ["a", "b"], exclude=["c"], selection=selection, workers=3)
+    selection, scanning = PhotoSelection(resize=512), ScanExecution("ray", 3, "head:6379")
+    again = open_reproduction(str(made), ["a", "b"], exclude=["c"], selection=selection, scanning=scanning)
     assert scanned == {
         "found": scanned["found"],
         "sources": ["a", "b"],
         "exclude": ["c"],
         "selection": replace(selection, max_side=16383),  # of WebP
-        "execution": ScanExecution(workers=3, cached=False),
+        "execution": ScanExecution("ray", 3, "head:6379", cached=False),
         "choose": None,
     }
     assert (again.path, again.manifest) == (str(made), Manifest.load(str(made)))
@@ -67,6 +67,7 @@ def test_photos_are_scanned_as_they_were_then(made, scanned):
     assert (again.labels, again.membership) == (None, None)
     open_reproduction(str(made / "manifest.json"), ["a"], profile="linear")
     assert (scanned["exclude"], scanned["selection"]) == ((), PhotoSelection(max_side=16383))
+    assert scanned["execution"] == ScanExecution(cached=False)
 
 
 def test_what_is_made_again_has_the_same_bytes_and_tells_its_progress(made, scanned, tmp_path):

@@ -23,7 +23,7 @@ PHOTO = photos.coffee()[:120, :200]
         (b"\xff\x0a" + bytes(range(200)), "JPEG XL"),
         (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "RAW"),
         (b"\0\0\0\x18ftypmp42\0\0\0\1mp42isom", "clip"),
-        (b"text", "no picture of a known kind"),
+        (b"text", "not an image of a known kind"),
     ],
 )
 def test_what_is_no_picture_says_what_it_is(data, words):

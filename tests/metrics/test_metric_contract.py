@@ -79,3 +79,9 @@ def test_a_function_alone_is_refused_by_the_registry(monkeypatch):
     assert caught.value.code == "plugin-broken"
     with pytest.raises(AssertionError, match="is not an ImageMetric"):
         check_metric(error)
+
+
+def test_a_title_that_is_not_a_text_is_refused_by_the_registry(monkeypatch):
+    monkeypatch.setitem(METRICS._loaded, "mae", ImageMetric.of(error, error))
+    with pytest.raises(DimmagenError, match="the metric mae cannot be used: its title is <function"):
+        METRICS["mae"]

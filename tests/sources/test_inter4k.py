@@ -143,6 +143,15 @@ def test_hdr_clips_are_rejected_by_name(transfer, name):
     assert name in examined[0].verdict.reason
 
 
+@pytest.mark.parametrize(("flags", "is_rejected"), [("+ildct+ilme", True), ("+global_header", False)])
+def test_interlaced_clips_are_rejected(flags, is_rejected):
+    """1080i of a camcorder or a broadcast: moving edges are combs, which would be light images."""
+    examined = SOURCES["inter4k"].examine(moving_photo(8, 400, 320, flags=flags))
+    assert [one.verdict.rule for one in examined] == (["interlaced"] * 2 if is_rejected else ["", ""])
+    if is_rejected:
+        assert examined[0].verdict.reason == "is interlaced; deinterlace it first (ffmpeg -vf bwdif)"
+
+
 B_FRAMES = {"bf": "3", "g": "24", "x264-params": "b-adapt=0:b-pyramid=normal:open-gop=1"}
 
 

@@ -56,7 +56,7 @@ def test_a_mixhq_without_its_catalog_is_called_that(outputs, tmp_path, caplog):
     shutil.rmtree(outputs / "deep/mixhq/catalog")
     for place, what in (("mixhq", "is"), ("mixhq/shards", "is part of")):
         with pytest.raises(
-            UsageError, match=f"{what} a MixHQ without its catalog that .*: copy it again, or"
+            UsageError, match=f"{what} a MixHQ without its catalog that .*from, or copy it again or"
         ):
             list_entries(str(tmp_path / place))
     assert not [entry for entry in list_entries(str(outputs)) if "deep" in entry.name]

@@ -161,6 +161,9 @@ def test_lol_accepts_only_light_images_and_opens_no_dark_image(tmp_path):
         ("my_low_light_set/lights/2.png", ""),  # of the folder that was given, whole names
         ("low/2.png", "lol-dark"),
         ("eval15/2.png", "lol-evaluation"),
+        ("Sony/long/00001_00_10s.png", ""),
+        ("Sony/long/10003_00_10s.png", "lol-evaluation"),
+        ("long/20208_00_10s.png", "lol-evaluation"),
         ("photos/devices/2.png", ""),
     ],
 )
@@ -422,11 +425,11 @@ def test_an_excluded_image_that_cannot_be_read_ends_the_run(mixed_folder, tmp_pa
     evaluation = tmp_path / "evaluation"
     evaluation.mkdir()
     (evaluation / "gone.png").symlink_to(tmp_path / "nowhere.png")
-    with pytest.raises(DimmagenError, match=r"the scene of gone\.png cannot be excluded.*is a broken link"):
+    with pytest.raises(DimmagenError, match=r"the scene of gone\.png cannot be recognised.*is a broken link"):
         Scenes.from_paths([str(evaluation)])
     (evaluation / "gone.png").unlink()
     (evaluation / "cut.png").write_bytes((mixed_folder / "a.png").read_bytes()[:3000])
-    with pytest.raises(DimmagenError, match=r"the scene of cut\.png cannot be excluded"):
+    with pytest.raises(DimmagenError, match=r"the scene of cut\.png cannot be recognised"):
         Scenes.from_paths([str(evaluation)])
     (evaluation / "cut.png").unlink()
     (evaluation / "a.png").symlink_to(mixed_folder / "a.png")

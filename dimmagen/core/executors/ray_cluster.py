@@ -21,7 +21,7 @@ from typing import Any
 from dimmagen.core.errors import DimmagenError, UsageError, Ways
 from dimmagen.core.executors import ray_signals
 from dimmagen.core.executors.ray_address import check_answers, refusal
-from dimmagen.core.executors.ray_connected import connected_ray, own_runs, refuse_another
+from dimmagen.core.executors.ray_connected import claim, connected_ray, leave
 from dimmagen.core.executors.ray_folder import session_folder
 
 _log = logging.getLogger(__name__)
@@ -67,36 +67,41 @@ def connect_ray(processors: int | None, address: str | None) -> Iterator[Any]:
             not, or this process has connected another one.
         DimmagenError: Ray cannot be started here, or another run of this process has started it.
     """
-    if (connected := connected_ray()) is not None:
-        refuse_another(connected, address)
+    ended = Event()
+    if (connected := claim(id(ended), address)) is not None:
         yield connected
         return
-    if address is None:
-        refuse_other_cluster()
-    with session_folder() if address is None else nullcontext("") as folder:
-        ours: Any = None
-        ended = Event()
-        before = ray_signals.handlers()
-        try:
-            with _restored_environment():
-                os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-                os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-                if address is None:
-                    _require_own_token()
-                import ray
+    try:
+        if address is None:
+            refuse_other_cluster()
+        with session_folder() if address is None else nullcontext("") as folder:
+            yield from _connected(processors, address, folder, ended)
+    finally:
+        leave(id(ended))
 
-                ours = ray
-                own_runs.add(id(ended))
-                _reread_token_settings()
-                ray_signals.connect_with(before, partial(_init, ray, processors, address, folder), ended)
-            yield ray
-        finally:
-            if ours is not None:
-                _leave(ours)
-                own_runs.discard(id(ended))
-                _reread_token_settings()
-                ray_signals.restore(before)
-            ended.set()
+
+def _connected(processors: int | None, address: str | None, folder: str, ended: Event) -> Iterator[Any]:
+    """Ray, connected until the generator is closed, which sets `ended`; arguments as for `connect_ray`."""
+    ours: Any = None
+    before = ray_signals.handlers()
+    try:
+        with _restored_environment():
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+            if address is None:
+                _require_own_token()
+            import ray
+
+            ours = ray
+            _reread_token_settings()
+            ray_signals.connect_with(before, partial(_init, ray, processors, address, folder), ended)
+        yield ray
+    finally:
+        if ours is not None:
+            _leave(ours)
+            _reread_token_settings()
+            ray_signals.restore(before)
+        ended.set()
 
 
 def refuse_cluster_options(executor: str, address: str | None, worker_timeout: float | None) -> None:

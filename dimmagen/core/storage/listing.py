@@ -150,6 +150,8 @@ def remove(path: str | os.PathLike) -> None:
     """
     with suppress(FileNotFoundError):
         if (place := local_path(path)) is not None:
+            if not os.path.lexists(place):  # a read-only file system refuses to remove what is not there
+                return
             if os.path.islink(place) or not os.path.isdir(place):
                 os.unlink(place)
                 return

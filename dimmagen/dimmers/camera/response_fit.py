@@ -23,6 +23,9 @@ SMOOTHNESS = 30.0  # of the response curve, chosen by cross-validation over Tabl
 DISPLAY_GAMMA = 2.2
 EVALUATIONS, MORE_EVALUATIONS = 60, 20  # of the residuals: at first, and each time that they helped
 HELPED = 0.99  # of the cost or less: more evaluations were worth it
+# Of the solver of each step. Its own limit is the number of unknowns, with which time grows with the square
+# of the pairs; those of up to 11 pairs are no more than this.
+SOLVER_ITERATIONS = 50
 TOE_PULL = 3.0  # of the black offsets towards 0, in residuals of a grey level: dark areas must show them
 
 
@@ -138,7 +141,8 @@ def _minimised(
 
     def search(begin: np.ndarray, evaluations: int) -> OptimizeResult:
         options = {"jac_sparsity": sparsity, "tr_solver": "lsmr", "max_nfev": evaluations}
-        return least_squares(residuals, begin, loss="soft_l1", **options)
+        most = {"maxiter": min(len(begin), SOLVER_ITERATIONS)}
+        return least_squares(residuals, begin, loss="soft_l1", tr_options=most, **options)
 
     found = search(start, EVALUATIONS)
     while found.status == 0:  # it was stopped before it was at a minimum

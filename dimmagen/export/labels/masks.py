@@ -10,6 +10,8 @@ from dimmagen.export.labels.base import LeftOut, image_faults, label_folder
 from dimmagen.export.listings import Place
 from dimmagen.export.sizes import Size
 from dimmagen.export.stores import SplitWork
+from dimmagen.images.pillow_settings import default_settings
+from dimmagen.images.pillow_warnings import ignored_warnings
 
 _FOLDERS = {"train": "masks/train", "val": "masks/val"}
 
@@ -45,7 +47,11 @@ class MaskFormat:
             if path.suffix != ".png":
                 continue
             try:
-                with Image.open(path, formats=("PNG",)) as image:
+                with (
+                    ignored_warnings(),
+                    default_settings(),
+                    Image.open(path, formats=("PNG",)) as image,
+                ):
                     image.load()
                     listed[name] = (image.height, image.width)
                     if len(image.getbands()) != 1:

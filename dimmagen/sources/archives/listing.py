@@ -5,6 +5,7 @@ import os
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Literal
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
@@ -19,10 +20,17 @@ from dimmagen.sources.archives.tars import tar_entries
 from dimmagen.sources.archives.zips import zip_entries
 from dimmagen.sources.own_outputs import BARE_MIXHQ, is_inside, is_own_shard, kind_of_place, own_folders
 
+Wanted = Literal["photos", "images", "labels"]
+"""What files are listed for: `photos` to make pairs or a MixHQ from, `images` to compare with."""
+_INSTEAD: dict[Wanted, str] = {
+    "photos": "give the photos that it was made from",
+    "images": "give the images that it was made from",
+    "labels": "give the folder of the labels",
+}
 _log = logging.getLogger(__name__)
 
 
-def list_entries(path: str, follow_links: bool = False) -> list[Entry]:
+def list_entries(path: str, follow_links: bool = False, wanted: Wanted = "photos") -> list[Entry]:
     """All files of a folder (with its sub-folders), a glob, a zip, an uncompressed tar or an archive of
     another format (:mod:`.archive_formats`), sorted by name.
 
@@ -36,6 +44,7 @@ def list_entries(path: str, follow_links: bool = False) -> list[Entry]:
         path: local path or fsspec URL of a folder or an archive, or a local glob.
         follow_links: whether links that lead out of the folder are read: otherwise a file has a refusal, and
             a folder is left out with a warning.
+        wanted: what the files are, for the message about something that dimmagen has written.
 
     Raises:
         UsageError: there is nothing at the path, it is not a folder and not an archive that can be read, or
@@ -44,12 +53,12 @@ def list_entries(path: str, follow_links: bool = False) -> list[Entry]:
         MachineError: a disk or a network fails.
     """
     if not storage.is_url(path):
-        _refuse_own(path, *kind_of_place(path))
-    entries = _entries(path, follow_links)
+        _refuse_own(path, *kind_of_place(path), wanted)
+    entries = _entries(path, follow_links, wanted)
     own = own_folders(entry.name for entry in entries)
-    _refuse_own(path, path, own.get("", ""))
+    _refuse_own(path, path, own.get("", ""), wanted)
     for folder, kind in own.items():
-        _log.warning("%s/%s is left out: it is %s that dimmagen made, not photos", path, folder, kind)
+        _log.warning("%s/%s is left out: it is %s that dimmagen made, not {wanted}", path, folder, kind)
     above = f"{storage.last_part(path)}/"
     is_preview = preview_test(f"{above}{entry.name}" for entry in entries)
     kept = [
@@ -63,7 +72,7 @@ def list_entries(path: str, follow_links: bool = False) -> list[Entry]:
     return sorted(with_members_of_formats(photos), key=lambda entry: entry.name)
 
 
-def _entries(path: str, follow_links: bool) -> list[Entry]:
+def _entries(path: str, follow_links: bool, wanted: Wanted) -> list[Entry]:
     """What is at a path, by its kind, with what dimmagen has written."""
     if storage.is_folder(path):
         return list(folder_entries(path, follow_links))
@@ -72,7 +81,7 @@ def _entries(path: str, follow_links: bool) -> list[Entry]:
     if storage.is_file(path):
         entries = list(_archive_entries(path))
         if is_own_shard(entry.name for entry in entries):
-            _refuse_own(path, path, "a shard of a data set")
+            _refuse_own(path, path, "a shard of a data set", wanted)
         return entries
     if not storage.is_url(path) and is_glob(path):
         entries = list(glob_entries(path, follow_links))
@@ -84,17 +93,17 @@ def _entries(path: str, follow_links: bool) -> list[Entry]:
     raise UsageError(f"there is no folder and no file at {path}", "check the path", code="missing-path")
 
 
-def _refuse_own(path: str, folder: str, kind: str) -> None:
+def _refuse_own(path: str, folder: str, kind: str, wanted: Wanted) -> None:
     if not kind:
         return
     whole = folder in (path, os.path.abspath(path))
-    todo = "give the photos that it was made from"
-    if kind == "a MixHQ":
-        todo = "give its own folder, alone, to make pairs from it"
-    elif kind == BARE_MIXHQ:
-        todo = "copy it again, or finish it with the command that built it, to make pairs from it"
+    todo = _INSTEAD[wanted]
+    if wanted == "photos" and kind == "a MixHQ":
+        todo += ", or its own folder, alone, to `make_dataset()`"
+    elif wanted == "photos" and kind == BARE_MIXHQ:
+        todo += ", or copy it again or finish it with the command that built it, for `make_dataset()`"
     raise UsageError(
-        f"{path} {'is' if whole else 'is part of'} {kind} that dimmagen made, not photos",
+        f"{path} {'is' if whole else 'is part of'} {kind} that dimmagen made, not {wanted}",
         todo,
         code="own-output",
         path=path,

@@ -28,7 +28,7 @@ class LabelFiles:
         self, path: str, endings: tuple[str, ...], keeps: Callable[[str], bool] = lambda name: True
     ) -> None:
         self.path = path
-        entries = list_entries(path)
+        entries = list_entries(path, wanted="labels")
         self.others = {entry.name: entry for entry in entries}
         self._entries = {
             entry.name: entry

@@ -111,6 +111,8 @@ def move_for(
     light_size: tuple[int, int],
     transform: str,
     orientation: Callable[[], Orientation],
+    *,
+    as_stored: bool = False,
 ) -> Move:
     """The move of the labels of one image.
 
@@ -119,20 +121,26 @@ def move_for(
         photo_size: (width, height) of the upright photo.
         light_size: of the light image.
         transform: names of the steps from the photo to the light image.
-        orientation: a function that reads how the photo is turned upright; called only if the labels are for
-            the photo as it is stored.
+        orientation: a function that reads how the photo is turned upright; called only if the labels are, or
+            may be, for the photo as it is stored.
+        as_stored: labels whose size does not say whether they are for the stored or the upright photo are for
+            the stored one.
 
     Raises:
         MoveError: the sizes do not fit, or a step is unknown.
     """
     width, height = label_size or photo_size
     upright = UPRIGHT
+    is_turned = "exif" in transform.split("+")
     if (width, height) != photo_size:
-        if "exif" not in transform.split("+") or (height, width) != photo_size:
+        if not is_turned or (height, width) != photo_size:
             raise MoveError(
                 f"its labels are for {width}x{height} pixels, the photo has {photo_size[0]}x{photo_size[1]}"
             )
         upright = orientation()
+    elif is_turned and as_stored and label_size:
+        turn = orientation()
+        upright = turn if width == height or not turn.is_transposed else UPRIGHT
     steps = tuple(_size_steps(transform.split("+"), photo_size))
     if (steps[-1].size if steps else photo_size) != light_size:
         raise MoveError(f"its source changes it by {transform!r}, which labels cannot follow")

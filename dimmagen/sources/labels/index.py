@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import posixpath
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from dimmagen.core.disk_list import DiskList
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.file_names import common_form
 from dimmagen.core.registry import unknown_name
+from dimmagen.core.text import pluralize
 from dimmagen.images.codec import read_orientation
 from dimmagen.images.orientation import Orientation
 from dimmagen.sources.archives import read_entry
@@ -26,6 +28,7 @@ from dimmagen.sources.labels.yolo import YoloLabels
 from dimmagen.sources.light_image import LightImageRef
 from dimmagen.sources.light_images import LightImages
 
+_LOG = logging.getLogger(__name__)
 JSON_MEMBER, MASK_MEMBER = "labels.json", "mask.png"
 
 
@@ -135,7 +138,11 @@ def open_labels(spec: str, lights: LightImages) -> Labels:
     name, path = parse_labels(spec)
     source = LABEL_FORMATS[name](path)
     matcher = _Matcher(list(source.names()), path)
-    record = partial(_mask_record, source) if isinstance(source, MaskLabels) else partial(_record, source)
+    record = partial(
+        _mask_record if isinstance(source, MaskLabels) else _record,
+        source,
+        as_stored=_are_of_stored_photos(source, matcher, lights),
+    )
     records, digest = DiskList(), hashlib.sha256()
     without, objects, left_out, example = 0, 0, 0, ""
     for ref, size in zip(lights, lights.photo_sizes(), strict=True):
@@ -192,8 +199,59 @@ class _Record:
     left_out: int = 0
 
 
+def _are_of_stored_photos(source: Any, matcher: "_Matcher", lights: LightImages) -> bool:
+    """Whether labels are for photos as they are stored, by those that EXIF data turn on their side.
+
+    The sizes of labels do not say it of a photo that is square, upside down or mirrored: its labels are taken
+    for what those of the others are for, or else for the upright photo, with a warning.
+    """
+    stored = upright = unknown = 0
+    example = ""
+    for ref, photo_size in zip(lights, lights.photo_sizes(), strict=True):
+        if "exif" not in ref.transform.split("+") or (name := matcher.best(ref)) is None:
+            continue
+        if (label_size := _label_size(source, name)) is None:
+            return False  # a format without sizes, whose labels are for upright photos
+        if label_size == photo_size[::-1] != photo_size:
+            stored += 1
+        elif label_size == photo_size and not (upright and not stored):
+            is_square = photo_size[0] == photo_size[1]
+            is_on_side = None if is_square else _is_transposed(ref)
+            if is_on_side:
+                upright += 1
+            elif is_square or is_on_side is False:  # and not None, of which nothing is known
+                unknown, example = unknown + 1, example or ref.name
+    if unknown and bool(stored) == bool(upright):
+        _LOG.warning(
+            "sizes of labels do not say whether they are for the photo as its EXIF data turn it: those of "
+            "%s, such as %s, are taken for the upright photo",
+            pluralize(unknown, "photo"),
+            example,
+        )
+    return bool(stored and not upright)
+
+
+def _label_size(source: Any, name: str) -> tuple[int, int] | None:
+    if isinstance(source, MaskLabels):
+        return source.size(name)
+    found = source.read(name)
+    if not isinstance(found, ImageLabels) or found.width is None or found.height is None:
+        return None
+    return found.width, found.height
+
+
+def _is_transposed(ref: LightImageRef) -> bool | None:
+    """Whether a photo is turned on its side; None for one of a MixHQ, which has only the upright one."""
+    locator = json.loads(ref.locator)
+    return None if locator["stored"] else read_orientation(read_entry(locator)).is_transposed
+
+
 def _record(
-    source: LabelSource, name: str | None, ref: LightImageRef, photo_size: tuple[int, int]
+    source: LabelSource,
+    name: str | None,
+    ref: LightImageRef,
+    photo_size: tuple[int, int],
+    as_stored: bool,
 ) -> _Record:
     """The labels of one light image as the file that is written."""
     nothing: ImageLabels | dict[str, Any] = {} if source.format == "json" else ImageLabels([])
@@ -203,7 +261,7 @@ def _record(
             raise _cannot_move(ref, "its source resizes it, and labels of any content cannot be moved")
         data = json.dumps(found, separators=(",", ":"), allow_nan=False).encode()
         return _Record(data, hashing.sha256(data))
-    move = _move(ref, photo_size, found)
+    move = _move(ref, photo_size, found, as_stored)
     if found.width is None:
         found = replace(found, annotations=[_in_pixels(one, photo_size) for one in found.annotations])
     try:
@@ -226,7 +284,11 @@ def _record(
 
 
 def _mask_record(
-    source: MaskLabels, name: str | None, ref: LightImageRef, photo_size: tuple[int, int]
+    source: MaskLabels,
+    name: str | None,
+    ref: LightImageRef,
+    photo_size: tuple[int, int],
+    as_stored: bool,
 ) -> _Record:
     """Where the mask of one light image is, and how it is moved."""
     if name is None:
@@ -238,7 +300,7 @@ def _mask_record(
             name=ref.name,
         )
     width, height = source.size(name)
-    move = _move(ref, photo_size, ImageLabels([], width, height))
+    move = _move(ref, photo_size, ImageLabels([], width, height), as_stored)
     content = {
         "locator": source.files.locator(name),
         "sha256": hashing.sha256(source.files.data(name)),
@@ -249,10 +311,13 @@ def _mask_record(
     return _Record(json.dumps(content).encode(), hashing.sha256(what.encode()), objects=1)
 
 
-def _move(ref: LightImageRef, photo_size: tuple[int, int], found: ImageLabels) -> Move:
+def _move(ref: LightImageRef, photo_size: tuple[int, int], found: ImageLabels, as_stored: bool) -> Move:
     size = None if found.width is None or found.height is None else (found.width, found.height)
+    light_size = ref.width, ref.height
     try:
-        return move_for(size, photo_size, (ref.width, ref.height), ref.transform, partial(_orientation, ref))
+        return move_for(
+            size, photo_size, light_size, ref.transform, partial(_orientation, ref), as_stored=as_stored
+        )
     except MoveError as error:
         raise _cannot_move(ref, str(error)) from error
 
@@ -306,10 +371,24 @@ class _Matcher:
         self._used: dict[str, str] = {}
 
     def find(self, ref: LightImageRef) -> str | None:
-        """The labels that fit a light image best; None if there are none.
+        """The labels that fit a light image best, which are used by it; None if there are none.
 
         Raises:
             UsageError: several fit, or they fit another image as well.
+        """
+        name = self.best(ref)
+        if name is None:
+            return None
+        if other := self._used.get(name):
+            raise self._ambiguous(f"{name!r} fits both images {other!r} and {ref.name!r}")
+        self._used[name] = ref.name
+        return name
+
+    def best(self, ref: LightImageRef) -> str | None:
+        """The labels that fit a light image best; None if there are none.
+
+        Raises:
+            UsageError: several fit.
         """
         found = self._by_stem.get(_parts(ref.name)[-1], [])
         if not found or ref.key.endswith(("-first", "-last")):  # a frame is not a labelled image
@@ -319,9 +398,6 @@ class _Matcher:
         names = [name for name, score in scores.items() if score == best]
         if len(names) > 1:
             raise self._ambiguous(f"{names[0]!r} and {names[1]!r} both fit the image {ref.name!r}")
-        if other := self._used.get(names[0]):
-            raise self._ambiguous(f"{names[0]!r} fits both images {other!r} and {ref.name!r}")
-        self._used[names[0]] = ref.name
         return names[0]
 
     def unused(self) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from dimmagen.images.codec import encode_mask_png
+from dimmagen.images.pillow_settings import default_settings
 from dimmagen.images.pillow_warnings import ignored_warnings
 from dimmagen.sources.labels.annotations import broken
 from dimmagen.sources.labels.files import LabelFiles
@@ -50,7 +51,8 @@ def moved_mask(data: bytes, move: Move, where: str) -> bytes:
     if move.stays:
         return data
     try:
-        pixels = move.mask(np.asarray(image))
+        with ignored_warnings(), default_settings():
+            pixels = move.mask(np.asarray(image))
     except Exception as error:  # Pillow raises almost any exception for a damaged file
         raise broken(where, f"it cannot be decoded ({error})") from error
     if pixels.dtype == bool:
@@ -61,7 +63,7 @@ def moved_mask(data: bytes, move: Move, where: str) -> bytes:
 
 def _opened(data: bytes, where: str) -> Image.Image:
     try:
-        with ignored_warnings():
+        with ignored_warnings(), default_settings():
             image = Image.open(io.BytesIO(data), formats=("PNG",))
     except Exception as error:  # as above
         raise broken(where, f"it is not a PNG ({error})") from error

@@ -4,8 +4,10 @@ Also `class x1 y1 x2 y2 x3 y3 ...` for a polygon, and `class x y width height kx
 `data.yaml` has a `kpt_shape`.
 """
 
+import logging
+import math
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import yaml
@@ -13,6 +15,8 @@ import yaml
 from dimmagen.sources.labels.annotations import Annotation, ImageLabels, annotation, broken
 from dimmagen.sources.labels.files import LabelFiles
 
+_LOG = logging.getLogger(__name__)
+_SLACK = 0.5  # of the image, by which a coordinate may lie outside: more is in pixels, or no coordinate
 _LISTS = ("classes.txt", "train.txt", "val.txt", "test.txt", "obj.names", "README.txt")
 
 
@@ -33,6 +37,8 @@ class YoloLabels:
         self._files = LabelFiles(path, (".txt",), lambda name: posixpath.basename(name) not in _LISTS)
         names, shape = self._description()
         self._names, self._keypoints = names, shape
+        if not names:
+            _LOG.warning("no data.yaml or classes.txt in %s names the classes: they get their numbers", path)
         self._seen: dict[int, str] = dict(names)
 
     @property
@@ -61,15 +67,20 @@ class YoloLabels:
             number, values = int(words[0]), [float(word) for word in words[1:]]
         except ValueError:
             raise broken(where, "it is not `class x y width height`") from None
+        if number < 0 or (self._names and number > max(self._names)):
+            last = f", the last of which is {max(self._names)}" if self._names else ""
+            raise broken(where, f"its class {number} is not one of the classes{last}")
         category = self._seen.setdefault(number, self._names.get(number, str(number)))
         what: dict[str, Any] = {"category_id": number, "category": category}
         if len(values) == 4 or (self._keypoints and len(values) > 4):
+            _check_fractions(where, values[:4])
             x, y, width, height = values[:4]
             box = [x - width / 2, y - height / 2, width, height]
             points = self._triples(where, values[4:])
             return annotation(where, box, keypoints=points, **what)
         if len(values) < 6 or len(values) % 2:
             raise broken(where, f"it has {len(values)} numbers, which are neither a box nor a polygon")
+        _check_fractions(where, values)
         xs, ys = values[0::2], values[1::2]
         box = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
         return annotation(where, box, polygons=[values], **what)
@@ -106,3 +117,10 @@ class YoloLabels:
             return {int(number): str(one) for number, one in pairs}, shape
         except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
             raise broken(f"{self._files.path}: {name}", f"its names cannot be read ({error})") from error
+
+
+def _check_fractions(where: str, values: Sequence[float]) -> None:
+    for value in values:
+        if math.isfinite(value) and not -_SLACK <= value <= 1 + _SLACK:
+            why = "these numbers are pixels, or keypoints without a kpt_shape in data.yaml"
+            raise broken(where, f"{value:g} is no fraction of the image: {why}")

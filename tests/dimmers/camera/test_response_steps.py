@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.ndimage import gaussian_filter
+from scipy.optimize._lsq import trf
 from scipy.stats import norm
 
 from dimmagen.core.errors import DimmagenError
@@ -277,3 +278,19 @@ def test_a_camera_stores_jpegs_if_all_dark_images_are_such():
 
     assert (quality(90, 70, 80), quality(70, 90), quality(85)) == (80, 90, 85)
     assert (quality(90, 0, 80), quality(0)) == (0, 0)
+
+
+def test_a_step_of_the_search_takes_no_more_iterations_for_many_pairs(monkeypatch):
+    """Each takes as long as the pairs are many, so that together they would take the square of that."""
+    counts, solve = [], trf.lsmr
+
+    def counted(*args, **options):
+        found = solve(*args, **options)
+        counts.append(found[2])
+        return found
+
+    monkeypatch.setattr(trf, "lsmr", counted)
+    tiles = [a_tile(pair, (24, 24), seed=pair) for pair in range(20)]
+    tiles = [replace(one, dark=one.light * 0.1 * (1 + one.pair % 7)) for one in tiles]
+    response_fit.fit_response(tiles, len(tiles))
+    assert max(counts) == 50 < 14 + 3 * len(tiles) + 3  # the unknowns
