@@ -17,7 +17,8 @@ FEWEST_IN_BLOCK = 128  # pixels
 ROUNDING = 1 / 12  # grey levels squared: the power of rounding to 8 bits
 LARGEST_RATIO = 1.5  # of the ln of two powers
 BLOCKS_TOGETHER = 16  # that are near each other, and not independent
-PRIOR_DEVIATION = 0.5  # of the share of luma, around 1 for a camera that saves JPEGs and 0 for others
+BETWEEN_PAIRS = 0.5  # deviation of the shares that single pairs of one camera show
+PRIOR_DEVIATION = 0.4  # of a camera's share, around 1 if it saves JPEGs and 0 if not
 
 
 def channel_ratios(images: Sequence[np.ndarray], tiles: Sequence[Tile]) -> np.ndarray:
@@ -40,8 +41,17 @@ def channel_ratios(images: Sequence[np.ndarray], tiles: Sequence[Tile]) -> np.nd
     )
 
 
+def pairs_of_blocks(tiles: Sequence[Tile]) -> np.ndarray:
+    """Index of the pair of each block of :func:`channel_ratios`: int (blocks,)."""
+    return np.repeat([tile.pair for tile in tiles], [int(_enough(tile.noise_area).sum()) for tile in tiles])
+
+
 def luma_share(
-    real: np.ndarray, own: Sequence[np.ndarray], luma: Sequence[np.ndarray], prior: float
+    real: np.ndarray,
+    own: Sequence[np.ndarray],
+    luma: Sequence[np.ndarray],
+    pairs: np.ndarray,
+    prior: float,
 ) -> float:
     """Share of luma in what the noise depends on, by regression of the real ratios on simulated ones.
 
@@ -51,6 +61,7 @@ def luma_share(
     Args:
         real: from :func:`channel_ratios`, of the real dark images.
         own, luma: of two simulations each, with the noise of the channels' own levels and with that of luma.
+        pairs: from :func:`pairs_of_blocks`.
         prior: share in [0, 1] that is expected before the pairs are seen.
 
     Returns:
@@ -65,15 +76,23 @@ def luma_share(
     share = float(product.sum()) / total
     groups = np.arange(len(power)) // BLOCKS_TOGETHER
     error = np.bincount(groups, product - share * power)
-    certainty, before = total**2 / max(float((error**2).sum()), 1e-12), PRIOR_DEVIATION**-2
+    weights = np.bincount(pairs, power) / total
+    variance = float((error**2).sum()) / total**2 + BETWEEN_PAIRS**2 * float((weights**2).sum())
+    certainty, before = 1 / variance, PRIOR_DEVIATION**-2
     return (before * prior + certainty * share) / (before + certainty)
+
+
+def _enough(area: np.ndarray) -> np.ndarray:
+    """Which blocks have enough pixels of the area: bool (H // 16, W // 16)."""
+    height, width = (size // BLOCK * BLOCK for size in area.shape)
+    shape = height // BLOCK, BLOCK, width // BLOCK, BLOCK
+    return area[:height, :width].reshape(shape).sum((1, 3)) >= FEWEST_IN_BLOCK
 
 
 def _block_powers(image: np.ndarray, area: np.ndarray) -> np.ndarray:
     """Mean square of the residual in each block with enough pixels of the area: float64 (blocks, 3)."""
     height, width = (size // BLOCK * BLOCK for size in area.shape)
     shape = height // BLOCK, BLOCK, width // BLOCK, BLOCK
-    count = area[:height, :width].reshape(shape).sum((1, 3))
+    count, enough = area[:height, :width].reshape(shape).sum((1, 3)), _enough(area)
     squares = np.where(area[..., None], noise.residual(image).astype(np.float64) ** 2, 0.0)[:height, :width]
-    enough = count >= FEWEST_IN_BLOCK
     return squares.reshape(*shape, 3).sum((1, 3))[enough] / count[enough][:, None]

@@ -11,7 +11,7 @@ import numpy as np
 
 from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.camera import kernel
-from dimmagen.dimmers.camera.luma_fit import channel_ratios, luma_share
+from dimmagen.dimmers.camera.luma_fit import channel_ratios, luma_share, pairs_of_blocks
 from dimmagen.dimmers.camera.model import LARGEST_SKEW, CameraModel
 from dimmagen.dimmers.camera.response import SIGMA_KNOTS, level_axis, sigma_axis
 from dimmagen.dimmers.camera.response_fit import PairResponses
@@ -117,7 +117,8 @@ def _by_own_level_or_by_luma(
         [channel_ratios(fit.dimmed(one, key), tiles) for key in keys]
         for one, keys in ((model, COMPARISON[:2]), (of_luma, COMPARISON[2:]))
     )
-    share = luma_share(channel_ratios(darks, tiles), own, luma, 1.0 if model.jpeg_quality else 0.0)
+    prior = 1.0 if model.jpeg_quality else 0.0
+    share = luma_share(channel_ratios(darks, tiles), own, luma, pairs_of_blocks(tiles), prior)
     if share <= LEAST_SHARE:
         return model, fit, real
     return _rounds(of_luma, luma_fit, luma_real, range(LUMA_ROUNDS, ROUNDS)), luma_fit, luma_real
