@@ -120,7 +120,8 @@ def _kernel_rates(model: CameraModel, device: torch.device, count: int, steps: i
 
     kernel = fused.fused_for(model, device)
     lights, rows = _lights(device, count), kernel.rows(model, draws_of(model, count))
-    arguments = kernel.luma, kernel.chroma, kernel.mix, kernel.taps, kernel.spatial, kernel.skewed
+    switches = kernel.spatial, kernel.skewed, kernel.by_luma
+    arguments = kernel.luma, kernel.chroma, kernel.mix, kernel.taps, *switches
     launch = partial(triton_kernel.dim_rows, lights, rows, *arguments, steps)
     launch()
     return [_LAUNCHES * count * SIDE**2 / _device_seconds(launch, _LAUNCHES) / 1e9 for _ in range(5)]

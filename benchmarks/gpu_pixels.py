@@ -30,6 +30,7 @@ def cameras() -> dict[str, CameraModel]:
         **made,
         "correlated noise": replace(made["lol3"], spatial=np.array([0.2, 0.5])),
         "highlights": replace(made["lol3"], headroom=1.4, fine_chroma=0.4),
+        "noise by luma": replace(made["lol3"], noise_by_luma=True),
         "one factor": made["lol3"].switched_off("response", "skew"),
     }
 

@@ -57,8 +57,8 @@ _DIMMER = (
         multiple=True,
         metavar="PART",
         help="Part of the dimmer model to disable, for ablations. The parts of camera are response, toe, "
-        "balance, intensity, correlation, tails, skew, spatial, banding, jpeg, white-balance-spread, "
-        "fine-chroma, highlights and noise-spread. Repeatable.",
+        "balance, intensity, noise-by-luma, correlation, tails, skew, spatial, banding, jpeg, "
+        "white-balance-spread, fine-chroma, highlights and noise-spread. Repeatable.",
     ),
     headed(
         "--compat",

@@ -76,7 +76,8 @@ _REFUSED: dict[tuple[Any, ...], str] = {}  # why Triton's kernel is not used, by
 
 def _fused(camera: Camera, lights: Tensor, draws: Sequence[Draw], forced: bool) -> "Fused | None":
     """Triton's kernel for a camera and a device; None where it does not run, and is not forced."""
-    kind = str(lights.device), camera.constants()[2], camera.structure is not None
+    constants = camera.constants()
+    kind = str(lights.device), constants[2], constants[5], camera.structure is not None
     if kind in _REFUSED and not forced:
         return None
     try:

@@ -17,7 +17,7 @@ from dimmagen.dimmers.camera.protocol import Camera
 
 _CHECKED_SIZE = (9, 70)  # more than one program, and odd rows
 _STORED_PIXELS = 2**26  # in one call, whose stored normals take 18 bytes a pixel
-_checked: set[tuple[str, bool, bool, bool, bool, int]] = set()
+_checked: set[tuple[str, bool, bool, bool, bool, bool, int]] = set()
 
 
 class Fused:
@@ -29,7 +29,7 @@ class Fused:
     """
 
     def __init__(self, camera: Camera, device: torch.device) -> None:
-        mix, taps, self.spatial, luma, chroma = camera.constants()
+        mix, taps, self.spatial, luma, chroma, self.by_luma = camera.constants()
         self.device = device
         self.mix, self.taps = mix, taps
         self.luma = torch.from_numpy(luma).to(device)
@@ -73,7 +73,7 @@ class Fused:
             height, width = lights.shape[2:]
             tables = self.luma, self.chroma, self.structure, self.banded
             normals = triton_structure.structured_normals(rows, height, width, *tables)
-        arguments = self.luma, self.chroma, self.mix, self.taps, self.spatial, self.skewed
+        arguments = self.luma, self.chroma, self.mix, self.taps, self.spatial, self.skewed, self.by_luma
         return triton_kernel.dim_rows(lights, rows, *arguments, steps, normals)
 
     def rows(self, camera: Camera, draws: Sequence[Draw]) -> Tensor:
@@ -111,7 +111,7 @@ class Fused:
         """
         steps = triton_kernel.strip_rows(lights)
         stored = self.structure is not None
-        variant = str(self.device), self.spatial, self.skewed, stored, self.banded, steps
+        variant = str(self.device), self.spatial, self.skewed, self.by_luma, stored, self.banded, steps
         if variant in _checked:
             return
         few = list(draws[:2])

@@ -2,8 +2,8 @@
 
 Per pixel: three 16-bit uniforms -> three standard normals by table -> (filtered with the neighbours, if the
 noise is correlated in space) -> mixed into channel noise -> (skewed) -> multiplied by the noise level of the
-channel's grey level -> added to the dark mean of that level -> rounded and clipped. Every step is 32-bit
-integer arithmetic, so the image has the same bits on every processor.
+channel's grey level, or of the pixel's luma -> added to the dark mean of the channel's level -> rounded and
+clipped. Every step is 32-bit integer arithmetic, so the image has the same bits on every processor.
 """
 
 import numpy as np
@@ -16,11 +16,13 @@ MIX_BITS = 14
 SIGMA_BITS = 8
 LEVEL_BITS = NORMAL_BITS + SIGMA_BITS
 BEND_BITS = 9
+MEAN_SHIFT = LEVEL_BITS - BEND_BITS  # from the units of a bend to those of a level
 BEND_SHIFT = NORMAL_BITS + BEND_BITS - SIGMA_BITS  # from a bend times a normal to the units of sigma
 LARGEST_SIGMA = 96.0  # grey levels: keeps sigma * noise + level within 32 bits
 LARGEST_NOISE = 14.0  # standard deviations, of white noise: three quantiles of at most 8, mixed by a unit row
 LARGEST_SLOPE = 126.0  # grey levels: the same for sigma + bend * noise
 SMALLEST_LEVEL = -64.0  # grey levels below black, likewise
+LUMA, LUMA_BITS = (77, 150, 29), 8  # weights of red, green and blue (ITU-R BT.601), in 2**-8
 
 
 @jit()
@@ -111,9 +113,33 @@ def _expose_skewed_row(light, tables, noise, out):
 
 
 @jit()
-def expose_row(light, tables, noise, skewed, out):
+def _expose_row_by_luma(light, tables, noise, out):
+    """:func:`_expose_skewed_row` with the noise of the light level of the pixel's luma.
+
+    The mean of its bend z² takes the place of that of the channel's own level, which the level lacks.
+    """
+    rounding = np.int32(1 << (LEVEL_BITS - 1))
+    for x in range(light.shape[0]):
+        weighted = np.int32(LUMA[0] * light[x, 0] + LUMA[1] * light[x, 1] + LUMA[2] * light[x, 2])
+        luma = np.intp((weighted + np.int32(1 << (LUMA_BITS - 1))) >> np.int32(LUMA_BITS))
+        for channel in range(3):
+            value = np.intp(light[x, channel])
+            normal = noise[channel, x]
+            bend = np.int32(tables[channel, luma, 2] * normal) >> np.int32(BEND_SHIFT)
+            deviation = np.int32(np.int32(tables[channel, luma, 1] + bend) * normal)
+            shift = np.int32(tables[channel, value, 2] - tables[channel, luma, 2]) << np.int32(MEAN_SHIFT)
+            level = np.int32(tables[channel, value, 0] + shift)
+            total = np.int32(np.int32(level + deviation) + rounding)
+            dark = total >> np.int32(LEVEL_BITS)
+            out[x, channel] = min(max(dark, np.int32(0)), np.int32(255))
+
+
+@jit()
+def expose_row(light, tables, noise, skewed, by_luma, out):
     """One dark row from a light one and the channels' noise, uint8 (W, 3)."""
-    if skewed:
+    if by_luma:
+        _expose_row_by_luma(light, tables, noise, out)
+    elif skewed:
         _expose_skewed_row(light, tables, noise, out)
     else:
         _expose_row(light, tables, noise, out)
@@ -132,7 +158,7 @@ def interleaved(level, sigma, bend):
 
 
 @jit()
-def dim_image(light, level, sigma, bend, skewed, mix, taps, spatial, luma, chroma, key0, key1, out):
+def dim_image(light, level, sigma, bend, skewed, mix, taps, spatial, luma, chroma, by_luma, key0, key1, out):
     """Dim one image.
 
     Args:
@@ -146,6 +172,7 @@ def dim_image(light, level, sigma, bend, skewed, mix, taps, spatial, luma, chrom
         taps: int32 (2, 2), [first normal | other two][side | centre] of the spatial filter, in 2**-14.
         spatial: bool, whether the filter is used.
         luma, chroma: int16 (65536,), quantiles of the noise's distribution, in 2**-12 standard deviations.
+        by_luma: bool, whether sigma and bend are those of the pixel's luma, not of each channel.
         key0, key1: uint32, Philox key.
         out: uint8 (H, W, 3), receives the dark image.
     """
@@ -171,4 +198,4 @@ def dim_image(light, level, sigma, bend, skewed, mix, taps, spatial, luma, chrom
         else:
             fill_row(y, 0, pairs, luma, chroma, key0, key1, words, here)
             mix_row(here, 1, width, mix, noise)  # index 0 is the column to the left of the image
-        expose_row(light[y], tables, noise, skewed, out[y])
+        expose_row(light[y], tables, noise, skewed, by_luma, out[y])

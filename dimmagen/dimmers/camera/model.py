@@ -37,7 +37,8 @@ TOE_LEVEL = 6.0  # grey levels over which the black offset of a channel fades
 LARGEST_SKEW = 0.5
 PARTS = (
     *("response", "toe", "balance", "white-balance-spread", "fine-chroma", "highlights"),
-    *("intensity", "correlation", "tails", "skew", "spatial", "banding", "noise-spread", "jpeg"),
+    *("intensity", "noise-by-luma", "correlation", "tails", "skew"),
+    *("spatial", "banding", "noise-spread", "jpeg"),
 )
 
 # Rows are orthonormal directions: luma, then two chroma axes.
@@ -110,9 +111,10 @@ class CameraModel(CameraFields, DimmerModel):
         `response`: darken by one factor per image instead of the curve. `toe`: no black offsets. `balance`:
         no colour cast of the camera. `white-balance-spread`: no colour cast drawn for each image.
         `fine-chroma`: all fine chroma of the light image, its noise too. `highlights`: clipped light is
-        white. `intensity`: one noise level per channel. `correlation`: independent channels. `tails`:
-        Gaussian noise. `skew`: symmetric noise. `spatial`: white noise. `banding`: no noise of rows and
-        columns. `noise-spread`: the same noise level in all images. `jpeg`: no compression.
+        white. `intensity`: one noise level per channel. `noise-by-luma`: the noise of a channel depends on
+        its own level, not on luma's. `correlation`: independent channels. `tails`: Gaussian noise. `skew`:
+        symmetric noise. `spatial`: white noise. `banding`: no noise of rows and columns. `noise-spread`: the
+        same noise level in all images. `jpeg`: no compression.
 
         Raises:
             UsageError: a part is not one of `PARTS`.
@@ -207,13 +209,14 @@ class CameraModel(CameraFields, DimmerModel):
         return levels, self.curve.log_light(levels) + self.highlights * code_rises()
 
     def kernel_arguments(self, draw: Draw) -> tuple:
-        """The arguments `level` to `chroma` of :func:`dimmagen.dimmers.camera.kernel.dim_image`."""
+        """The arguments `level` to `by_luma` of :func:`dimmagen.dimmers.camera.kernel.dim_image`."""
         return *self.tables(draw), *self.constants()
 
-    def constants(self) -> tuple[np.ndarray, np.ndarray, bool, np.ndarray, np.ndarray]:
-        """Those of :meth:`kernel_arguments` that are equal for all draws: `mix` to `chroma`."""
+    def constants(self) -> tuple[np.ndarray, np.ndarray, bool, np.ndarray, np.ndarray, bool]:
+        """Those of :meth:`kernel_arguments` that are equal for all draws: `mix` to `by_luma`."""
         luma, chroma = map(noise_quantiles, self.tails)
-        return self._mix, self._taps, bool(self._side_taps.any()), luma, chroma
+        by_luma = self.noise_by_luma and "noise-by-luma" not in self.without
+        return self._mix, self._taps, bool(self._side_taps.any()), luma, chroma, by_luma
 
     def tables(self, draw: Draw) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
         """Dark level, factor of the noise z and factor of z² for each light level, or code of it.

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dimmagen.dimmers.base import Draw
+from dimmagen.dimmers.camera import kernel
+from dimmagen.dimmers.camera.luma_fit import channel_ratios, luma_share, pairs_of_blocks
 from dimmagen.dimmers.camera.model import LARGEST_SKEW, CameraModel
 from dimmagen.dimmers.camera.response import SIGMA_KNOTS, level_axis, sigma_axis
 from dimmagen.dimmers.camera.response_fit import PairResponses
@@ -35,6 +37,9 @@ from dimmagen.dimmers.camera.tiles import Tile
 from dimmagen.metrics.realism import noise
 
 ROUNDS = 8
+LUMA_ROUNDS = 3  # after these, with noise that depends on luma; as many as before where it does
+COMPARISON = (31, 32, 33, 34)  # numbers of simulations, other than those of the rounds
+LEAST_SHARE = 0.5  # of luma in what the noise depends on
 STRUCTURE_ROUNDS = 14  # with noise of their own, after the others
 LAST_ROUNDS = 3  # of them, in which the filters are those that fitted best, and the rest adapts
 BLOCK = 16  # pixels
@@ -85,14 +90,7 @@ def fit_noise(model: CameraModel, tiles: Sequence[Tile], responses: PairResponse
         responses: of the pairs, so that each is simulated with its own exposure and white balance.
         seed: of the simulated noise.
     """
-    fit = _NoiseFit(tiles, responses, [_nearest_knots(model, tile, responses) for tile in tiles], seed)
-    real = fit.measured([tile.dark for tile in tiles])
-    for iteration in range(ROUNDS):
-        simulated = fit.simulated(model, iteration)
-        model = replace(
-            _corrected(model, real, simulated),
-            spatial=np.clip(model.spatial + 0.5 * (real.lags - simulated.lags), 0.0, 1.0),
-        )
+    model, fit, real = _by_own_level_or_by_luma(model, tiles, responses, seed)
     spatial = np.where(model.spatial < 0.05, 0.0, model.spatial).round(4)  # cannot be distinguished from 0
     model = _with_structure(replace(model, spatial=spatial), fit, real)
     kurtoses = [fit.simulated(replace(model, tail=tail, chroma_tail=tail), ROUNDS).kurtosis for tail in TAILS]
@@ -101,6 +99,46 @@ def fit_noise(model: CameraModel, tiles: Sequence[Tile], responses: PairResponse
         _tail(real.kurtosis[part], [one[part] for one in kurtoses], chance[part]) for part in range(2)
     )
     return replace(model, tail=luma, chroma_tail=chroma)
+
+
+def _by_own_level_or_by_luma(
+    model: CameraModel, tiles: Sequence[Tile], responses: PairResponses, seed: int
+) -> tuple[CameraModel, "_NoiseFit", _MeasuredNoise]:
+    """The model with noise that depends on what the pairs show, what it was fitted with, and the target."""
+    fit = _noise_fit(model, tiles, responses, seed)
+    darks = [tile.dark for tile in tiles]
+    real = fit.measured(darks)
+    model = _rounds(model, fit, real, range(ROUNDS))
+    of_luma = replace(model, noise_by_luma=True)
+    luma_fit = _noise_fit(of_luma, tiles, responses, seed)
+    luma_real = luma_fit.measured(darks)
+    of_luma = _rounds(of_luma, luma_fit, luma_real, range(LUMA_ROUNDS))
+    own, luma = (
+        [channel_ratios(fit.dimmed(one, key), tiles) for key in keys]
+        for one, keys in ((model, COMPARISON[:2]), (of_luma, COMPARISON[2:]))
+    )
+    prior = 1.0 if model.jpeg_quality else 0.0
+    share = luma_share(channel_ratios(darks, tiles), own, luma, pairs_of_blocks(tiles), prior)
+    if share <= LEAST_SHARE:
+        return model, fit, real
+    return _rounds(of_luma, luma_fit, luma_real, range(LUMA_ROUNDS, ROUNDS)), luma_fit, luma_real
+
+
+def _noise_fit(model: CameraModel, tiles: Sequence[Tile], responses: PairResponses, seed: int) -> "_NoiseFit":
+    return _NoiseFit(tiles, responses, [_nearest_knots(model, tile, responses) for tile in tiles], seed)
+
+
+def _rounds(
+    model: CameraModel, fit: "_NoiseFit", real: _MeasuredNoise, iterations: Sequence[int]
+) -> CameraModel:
+    """The model after it was simulated and corrected so often."""
+    for iteration in iterations:
+        simulated = fit.simulated(model, iteration)
+        model = replace(
+            _corrected(model, real, simulated),
+            spatial=np.clip(model.spatial + 0.5 * (real.lags - simulated.lags), 0.0, 1.0),
+        )
+    return model
 
 
 def noise_levels(
@@ -115,7 +153,7 @@ def noise_levels(
     levels = []
     for pair in range(len(responses.log_exposures)):
         own = [tile for tile in tiles if tile.pair == pair]
-        fit = _NoiseFit(own, responses, [_nearest_knots(model, tile, responses) for tile in own], seed)
+        fit = _noise_fit(model, own, responses, seed)
         real, simulated = fit.measured([tile.dark for tile in own]), fit.simulated(model, ROUNDS + 1)
         step = 0.5 * np.log((real.power + LEAST_POWER) / (simulated.power + LEAST_POWER))
         count = np.minimum(real.count, simulated.count)
@@ -228,9 +266,12 @@ class _NoiseFit:
 
 
 def _nearest_knots(model: CameraModel, tile: Tile, responses: PairResponses) -> np.ndarray:
-    """Index of the knot nearest to the dark level of each pixel of the noise area: int (3, N)."""
+    """Index of the knot nearest to the dark level that the noise of each pixel depends on: int (3, N)."""
     levels = _model_of_pair(model, tile.pair, responses).dark_levels()
     light = tile.light[tile.noise_area].astype(int)
+    if model.noise_by_luma:
+        luma = (light @ np.array(kernel.LUMA) + (1 << (kernel.LUMA_BITS - 1))) >> kernel.LUMA_BITS
+        light = np.repeat(luma[:, None], 3, axis=1)
     axis = sigma_axis()
     position = (level_axis(np.stack([levels[c, light[:, c]] for c in range(3)])) - axis[0]) / (
         axis[1] - axis[0]

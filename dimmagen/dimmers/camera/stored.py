@@ -42,6 +42,7 @@ RANGES = {
     "structure": (False, True),
     "fine_chroma": (0.0, 1.0),
     "headroom": (0.0, 10.0),
+    "noise_by_luma": (False, True),
 }
 HEAVY_TAILS = (2.01, 1e6)  # of tails that are not 0: Student's t of 2 degrees of freedom has no variance
 # Settings that profiles lack which were saved before there were such draws: nothing is drawn for them.
@@ -70,6 +71,8 @@ class CameraFields:
             :mod:`dimmagen.dimmers.camera.chroma`; 1 is all of it.
         headroom: ln of the light in the middle of a clipped area of the light image to that of its white,
             see :mod:`dimmagen.dimmers.camera.highlights`; 0 means that clipped light is white.
+        noise_by_luma: whether the noise of all channels depends on the level of the pixel's luma, in place
+            of each channel's own.
         tail: degrees of freedom of Student's t for the luma noise; 0 means Gaussian.
         exposure_spread: standard deviation of ln(brightness factor) between scenes.
         jpeg_quality: quality of the JPEG as which the dark image is stored; 0 means no compression.
@@ -101,6 +104,7 @@ class CameraFields:
     banding: np.ndarray = field(default_factory=lambda: np.zeros((2, 2)))
     fine_chroma: float = 1.0
     headroom: float = 0.0
+    noise_by_luma: bool = False
     gamma_range: tuple[float, float] = (0.3, 2.0)
     tau: float = 1.0
 
@@ -130,6 +134,8 @@ def model_files(model: CameraFields) -> ModelFiles:
         settings["fine_chroma"] = model.fine_chroma
     if model.headroom:
         settings["headroom"] = model.headroom
+    if model.noise_by_luma:
+        settings["noise_by_luma"] = True
     return ModelFiles(KIND, {FILE: tensors}, settings)
 
 
@@ -145,7 +151,7 @@ def read_fields(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """
     early = "chroma_tail" not in settings
     settings = {**dict.fromkeys(SPREADS, 0.0), **settings}
-    absent = {"structure": False, "fine_chroma": 1.0, "headroom": 0.0}
+    absent = {"structure": False, "fine_chroma": 1.0, "headroom": 0.0, "noise_by_luma": False}
     checked = {"chroma_tail": settings.get("tail"), **absent, **settings}
     heavy = {name: HEAVY_TAILS for name in ("tail", "chroma_tail") if checked[name] != 0}
     check_settings(folder, checked, RANGES | heavy)
@@ -173,6 +179,7 @@ def read_fields(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
         "banding": tensors.get("banding", np.zeros((2, 2))),
         "fine_chroma": checked["fine_chroma"],
         "headroom": checked["headroom"],
+        "noise_by_luma": checked["noise_by_luma"],
         "gamma_range": (settings["gamma_low"], settings["gamma_high"]),
         "tau": settings["tau"],
     }

@@ -89,11 +89,11 @@ def _add_lines(normals, width, weights, row, columns):
 
 
 @jit()
-def dim_image(light, level, sigma, bend, skewed, mix, taps, weights, luma, chroma, key0, key1, out):
+def dim_image(light, level, sigma, bend, skewed, mix, taps, weights, luma, chroma, by_luma, key0, key1, out):
     """Dim one image.
 
     Args:
-        light, level, sigma, bend, skewed, mix, luma, chroma, key0, key1, out: as for
+        light, level, sigma, bend, skewed, mix, luma, chroma, by_luma, key0, key1, out: as for
             :func:`.kernel.dim_image`.
         taps, weights: of :class:`.Structure`.
     """
@@ -123,4 +123,4 @@ def dim_image(light, level, sigma, bend, skewed, mix, taps, weights, luma, chrom
             lines = _line_normals(y, ROW_STREAM, luma, chroma, key0, key1)
             _add_lines(normals, width, weights, lines, columns)
         mix_row(normals, 0, width, mix, noise)
-        expose_row(light[y], tables, noise, skewed, out[y])
+        expose_row(light[y], tables, noise, skewed, by_luma, out[y])

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dimmagen.core.philox import split_key
 from dimmagen.dimmers.base import Draw
-from dimmagen.dimmers.camera.kernel import BEND_SHIFT, LEVEL_BITS, MIX_BITS
+from dimmagen.dimmers.camera.kernel import BEND_SHIFT, LEVEL_BITS, LUMA, LUMA_BITS, MEAN_SHIFT, MIX_BITS
 from dimmagen.dimmers.camera.structure import Structure
 from dimmagen.dimmers.camera.torch_random import drawn_normals
 from dimmagen.dimmers.camera.torch_structure import structured_normals
@@ -33,7 +33,7 @@ def dim_images(
         uint8 (B, 3, H, W) on the same device.
     """
     device = lights.device
-    mix, taps, spatial, luma, chroma = arguments[0][4:]  # equal for all draws
+    mix, taps, spatial, luma, chroma, by_luma = arguments[0][4:]  # equal for all draws
     level, sigma, bend = (_tensor(np.stack([one[index] for one in arguments]), device) for index in range(3))
     skewed = any(one[3] for one in arguments)  # the bends of the others are 0
     keys = np.array([split_key(draw.noise_seed) for draw in draws], np.int64)
@@ -51,7 +51,13 @@ def dim_images(
     mixture = [mixed[:, normal] * normals[:, normal, None] for normal in range(3)]
     noise = (mixture[0] + mixture[1] + mixture[2]) >> MIX_BITS
     levels = lights.reshape(count, 3, -1).long()
-    mean, scale = (table.gather(2, levels).view(lights.shape) for table in (level, sigma))
+    mean = level.gather(2, levels).view(lights.shape)
+    if by_luma:
+        weighted = (_tensor(np.array(LUMA), device)[:, None] * levels).sum(1, keepdim=True)
+        own, levels = levels, ((weighted + (1 << (LUMA_BITS - 1))) >> LUMA_BITS).expand(-1, 3, -1)
+        shift = (bend.gather(2, own) - bend.gather(2, levels)) << MEAN_SHIFT
+        mean = mean + shift.view(lights.shape)
+    scale = sigma.gather(2, levels).view(lights.shape)
     if skewed:
         scale = scale + (bend.gather(2, levels).view(lights.shape) * noise >> BEND_SHIFT)
     dark = (mean + scale * noise + (1 << (LEVEL_BITS - 1))) >> LEVEL_BITS

@@ -22,6 +22,12 @@ TABLE = 3 * 256
 ROW = 1 + TABLE
 
 _MIX_BITS: tl.constexpr = tl.constexpr(kernel.MIX_BITS)
+_RED: tl.constexpr = tl.constexpr(kernel.LUMA[0])
+_GREEN: tl.constexpr = tl.constexpr(kernel.LUMA[1])
+_BLUE: tl.constexpr = tl.constexpr(kernel.LUMA[2])
+_LUMA_BITS: tl.constexpr = tl.constexpr(kernel.LUMA_BITS)
+_LUMA_HALF: tl.constexpr = tl.constexpr(1 << (kernel.LUMA_BITS - 1))
+_MEAN_SHIFT: tl.constexpr = tl.constexpr(kernel.MEAN_SHIFT)
 _BEND_SHIFT: tl.constexpr = tl.constexpr(kernel.BEND_SHIFT)
 _LEVEL_BITS: tl.constexpr = tl.constexpr(kernel.LEVEL_BITS)
 _ROUNDING: tl.constexpr = tl.constexpr(1 << (kernel.LEVEL_BITS - 1))
@@ -55,6 +61,7 @@ def dim_rows(
     taps: np.ndarray,
     spatial: bool,
     skewed: bool,
+    by_luma: bool,
     steps: int = 0,
     normals: Tensor | None = None,
 ) -> Tensor:
@@ -64,7 +71,7 @@ def dim_rows(
         lights: uint8 (B, 3, H, W), RGB, not empty, in any order in memory, see :func:`takes`.
         rows: int64 (B, 769), for each image its Philox key and :func:`packed_tables`; on its device.
         luma, chroma: int16 (65536,), quantiles of the noise; likewise.
-        mix, taps, spatial, skewed: as for :func:`.kernel.dim_image`.
+        mix, taps, spatial, skewed, by_luma: as for :func:`.kernel.dim_image`.
         steps: rows of a program's strip; 0 for :func:`strip_rows`.
         normals: int16 (B, 3, H, W), from :func:`.triton_structure.structured_normals`; by default they are
             drawn.
@@ -88,6 +95,7 @@ def dim_rows(
         SPATIAL=spatial and normals is None,
         STORED=normals is not None,
         SKEWED=skewed,
+        BY_LUMA=by_luma,
         LANES=LANES,
         STRIPS=WARPS,
         STEPS=steps,
@@ -164,16 +172,21 @@ def _across(seed, block, row, luma, chroma, side0, centre0, side1, centre1):
 
 
 @triton.jit
-def _expose(light, dark, at, inside, table, m0, m1, m2, n0, n1, n2, SKEWED: tl.constexpr):
+def _expose(
+    value, luma, dark, at, inside, table, m0, m1, m2, n0, n1, n2, SKEWED: tl.constexpr, BY_LUMA: tl.constexpr
+):
     """One channel of a column of pixels, from their light levels and their normals."""
     noise = (m0 * n0 + m1 * n1 + m2 * n2) >> _MIX_BITS
-    value = tl.load(light + at.to(tl.uint32), mask=inside, other=0).to(tl.int32)
     packed = tl.load(table + value)
-    factors = (packed >> 32).to(tl.int32)
+    level, factors = packed.to(tl.int32), (packed >> 32).to(tl.int32)
+    if BY_LUMA:
+        own = factors
+        factors = (tl.load(table + luma) >> 32).to(tl.int32)
+        level += ((own >> 16) - (factors >> 16)) << _MEAN_SHIFT
     scale = factors & 0xFFFF
     if SKEWED:
         scale += ((factors >> 16) * noise) >> _BEND_SHIFT
-    total = (packed.to(tl.int32) + scale * noise + _ROUNDING) >> _LEVEL_BITS
+    total = (level + scale * noise + _ROUNDING) >> _LEVEL_BITS
     total = tl.minimum(tl.maximum(total, 0), 255)
     tl.store(dark + at.to(tl.uint32), total.to(tl.uint8), mask=inside)
 
@@ -181,11 +194,16 @@ def _expose(light, dark, at, inside, table, m0, m1, m2, n0, n1, n2, SKEWED: tl.c
 @triton.jit
 def _expose_column(
     light, dark, at, inside, table, of_channel, m00, m01, m02, m10, m11, m12, m20, m21, m22,
-    n0, n1, n2, SKEWED: tl.constexpr,
+    n0, n1, n2, SKEWED: tl.constexpr, BY_LUMA: tl.constexpr,
 ):  # fmt: skip
-    _expose(light, dark, at, inside, table, m00, m01, m02, n0, n1, n2, SKEWED)
-    _expose(light, dark, at + of_channel, inside, table + 256, m10, m11, m12, n0, n1, n2, SKEWED)
-    _expose(light, dark, at + 2 * of_channel, inside, table + 512, m20, m21, m22, n0, n1, n2, SKEWED)
+    green_at, blue_at = at + of_channel, at + 2 * of_channel
+    red = tl.load(light + at.to(tl.uint32), mask=inside, other=0).to(tl.int32)
+    green = tl.load(light + green_at.to(tl.uint32), mask=inside, other=0).to(tl.int32)
+    blue = tl.load(light + blue_at.to(tl.uint32), mask=inside, other=0).to(tl.int32)
+    luma = (_RED * red + _GREEN * green + _BLUE * blue + _LUMA_HALF) >> _LUMA_BITS
+    _expose(red, luma, dark, at, inside, table, m00, m01, m02, n0, n1, n2, SKEWED, BY_LUMA)
+    _expose(green, luma, dark, green_at, inside, table + 256, m10, m11, m12, n0, n1, n2, SKEWED, BY_LUMA)
+    _expose(blue, luma, dark, blue_at, inside, table + 512, m20, m21, m22, n0, n1, n2, SKEWED, BY_LUMA)
 
 
 _SIZES = ("height", "width", "blocks", "strips")
@@ -202,8 +220,8 @@ def _dim(
     lights, darks, rows, luma, chroma, stored, height, width, blocks, strips,
     of_image, of_channel, of_row, of_column,
     m00, m01, m02, m10, m11, m12, m20, m21, m22, side0, centre0, side1, centre1,
-    SPATIAL: tl.constexpr, STORED: tl.constexpr, SKEWED: tl.constexpr, LANES: tl.constexpr,
-    STRIPS: tl.constexpr, STEPS: tl.constexpr,
+    SPATIAL: tl.constexpr, STORED: tl.constexpr, SKEWED: tl.constexpr, BY_LUMA: tl.constexpr,
+    LANES: tl.constexpr, STRIPS: tl.constexpr, STEPS: tl.constexpr,
 ):  # fmt: skip
     program = tl.program_id(0)
     image, rest = (program // (blocks * strips)).to(tl.int64), program % (blocks * strips)
@@ -238,10 +256,10 @@ def _dim(
         inside = (y < height) & (x >= 0) & (x < width)
         _expose_column(
             light, dark, at, inside, table, of_channel,
-            m00, m01, m02, m10, m11, m12, m20, m21, m22, l0, l1, l2, SKEWED,
+            m00, m01, m02, m10, m11, m12, m20, m21, m22, l0, l1, l2, SKEWED, BY_LUMA,
         )  # fmt: skip
         inside = (y < height) & (x + 1 < width)
         _expose_column(
             light, dark, at + of_column, inside, table, of_channel,
-            m00, m01, m02, m10, m11, m12, m20, m21, m22, r0, r1, r2, SKEWED,
+            m00, m01, m02, m10, m11, m12, m20, m21, m22, r0, r1, r2, SKEWED, BY_LUMA,
         )  # fmt: skip

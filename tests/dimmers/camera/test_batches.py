@@ -139,14 +139,16 @@ def test_a_kernel_that_fails_is_left_out_from_then_on_with_one_warning(batch, fu
     assert warning.startswith(
         "Triton's kernel does not run here (it gives other pixels); images are dimmed by"
     )
-    assert list(batches._REFUSED) == [("cpu", True, False)]
+    assert list(batches._REFUSED) == [("cpu", True, False, False)]
     with pytest.raises(UsageError, match="does not run here") as refused:
         camera().expose_tensors(*batch, "triton")
     assert (refused.value.code, refused.value.fields) == ("device", {"parameter": "kernel"})
     assert made.checked == 2
-    for other in (camera(spatial=np.zeros(2)), structured()):  # other kinds of camera are compiled anew
+    others = camera(spatial=np.zeros(2)), structured(), camera(noise_by_luma=True)
+    for other in others:  # other kinds of camera are compiled anew
         assert batches._fused(other, *batch, forced=False) is None
-    assert set(batches._REFUSED) == {("cpu", True, False), ("cpu", False, False), ("cpu", False, True)}
+    kinds = {(True, False, False), (False, False, False), (False, False, True), (True, True, False)}
+    assert set(batches._REFUSED) == {("cpu", *kind) for kind in kinds}
 
 
 def test_images_that_are_too_large_for_the_kernel_are_no_reason_to_leave_it_out(batch, fused, caplog):
@@ -164,7 +166,7 @@ def test_triton_that_is_missing_is_no_warning_and_one_that_is_broken_is(batch, f
     monkeypatch.setitem(sys.modules, "dimmagen.dimmers.camera.fused", None)
     assert batches._fused(camera(), *batch, forced=False) is None
     assert not caplog.messages
-    assert "not installed" in batches._REFUSED["cpu", True, False]
+    assert "not installed" in batches._REFUSED["cpu", True, False, False]
     batches._REFUSED.clear()
 
     class Broken:
@@ -174,7 +176,7 @@ def test_triton_that_is_missing_is_no_warning_and_one_that_is_broken_is(batch, f
     monkeypatch.setitem(sys.modules, "dimmagen.dimmers.camera.fused", Broken())
     assert batches._fused(camera(), *batch, forced=False) is None
     assert "Triton fails (no driver)" in caplog.text
-    assert list(batches._REFUSED) == [("cpu", True, False)]
+    assert list(batches._REFUSED) == [("cpu", True, False, False)]
     with pytest.raises(UsageError, match="no driver") as refused:
         camera().expose_tensors(*batch, "triton")
     assert refused.value.code == "device"

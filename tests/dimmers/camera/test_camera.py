@@ -35,9 +35,10 @@ def test_an_image_has_the_same_bits_on_every_machine():
 
 
 @pytest.mark.parametrize("made", [cameras.camera, cameras.structured])
+@pytest.mark.parametrize("by_luma", [False, True])
 @pytest.mark.parametrize("without", [(), ("spatial",), ("skew", "banding"), ("toe", "tails")])
-def test_the_kernel_gives_the_pixels_of_a_plain_implementation(without, made):
-    model = made().switched_off(*without)
+def test_the_kernel_gives_the_pixels_of_a_plain_implementation(without, by_luma, made):
+    model = made(noise_by_luma=by_luma).switched_off(*without)
     light = np.random.default_rng(3).integers(0, 256, (7, 11, 3), np.uint8)
     assert np.array_equal(model.expose(light, draw(tau=1.5)), plainly_exposed(model, light, draw(tau=1.5)))
 
@@ -67,7 +68,7 @@ def test_filters_with_gaps_and_white_light_are_those_of_a_plain_implementation(w
 
 def plainly_exposed(model: CameraModel, light: np.ndarray, one: Draw) -> np.ndarray:
     """The arithmetic of the kernel on whole images, in 64-bit integers."""
-    level, sigma, bend, _, mix, taps, spatial, luma, chroma = model.kernel_arguments(one)
+    level, sigma, bend, _, mix, taps, spatial, luma, chroma, by_luma = model.kernel_arguments(one)
     height, width, _ = light.shape
     if model.structure is not None:
         normals = plainly_structured(model, height, width, one.noise_seed)
@@ -76,6 +77,11 @@ def plainly_exposed(model: CameraModel, light: np.ndarray, one: Draw) -> np.ndar
     z = np.einsum("cn,nhw->hwc", mix.astype(np.int64), normals) >> 14
     tables = (np.stack([table[c][light[..., c]] for c in range(3)], 2) for table in (level, sigma, bend))
     mean, slope, curvature = (table.astype(np.int64) for table in tables)
+    if by_luma:
+        grey = ((light @ np.array([77, 150, 29]) + 128) >> 8)[..., None]
+        slope, other = (table[np.arange(3), grey].astype(np.int64) for table in (sigma, bend))
+        mean += (curvature - other) << 11
+        curvature = other
     slope += curvature * z >> 13
     return np.clip((mean + slope * z + (1 << 19)) >> 20, 0, 255).astype(np.uint8)
 

@@ -216,3 +216,13 @@ def test_black_pairs_are_refused():
 def test_a_seed_that_no_fit_can_use_is_refused_before_the_fit(seed):
     with pytest.raises(UsageError, match="give a number from 0 to 2"):
         fit_models([], seed)
+
+
+@pytest.mark.parametrize("by_luma", [False, True])
+def test_the_fit_finds_whether_noise_depends_on_each_channel_or_on_luma(by_luma):
+    steep = np.log([[1.0], [1.0], [1.0]]) + np.linspace(0.0, 1.4, 12)
+    truth = camera(log_sigma=steep, noise_by_luma=by_luma)
+    fitted = fit_camera(pairs_of(truth))
+    assert fitted.noise_by_luma is by_luma
+    dark = np.tile([10.0, 20.0, 40.0], (3, 1))
+    assert np.allclose(fitted.noise_level(dark), truth.noise_level(dark), rtol=0.12)

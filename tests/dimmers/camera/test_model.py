@@ -157,7 +157,7 @@ def test_tails_are_those_of_luma_and_chroma():
     assert camera().tails == (4.0, 9.0)
     assert camera(chroma_tail=None).tails == (4.0, 4.0)
     assert camera().switched_off("tails").tails == (0.0, 0.0)
-    luma, chroma = camera().constants()[3:]
+    luma, chroma = camera().constants()[3:5]
     assert np.array_equal(luma, noise_quantiles(4.0))
     assert np.array_equal(chroma, noise_quantiles(9.0))
 
@@ -260,6 +260,7 @@ def test_a_profile_stores_every_part_and_the_structure_where_there_is_one():
         "tint_spread": 0.05,
         "noise_spread": 0.2,
     }
+    assert stored(camera(noise_by_luma=True))[1]["noise_by_luma"] is True
     tensors, settings = stored(structured(fine_chroma=0.4, headroom=1.5))
     assert {name: tensor.shape for name, tensor in tensors.items()} == {**TENSORS, **STRUCTURE_TENSORS}
     assert (settings["structure"], settings["fine_chroma"], settings["headroom"]) == (True, 0.4, 1.5)
@@ -275,7 +276,7 @@ def test_a_profile_stores_every_part_and_the_structure_where_there_is_one():
         camera(
             balance_spread=(0.1, 0.05), noise_spread=0.2, gamma_range=(0.5, 1.5), tau=1.25, jpeg_quality=7
         ),
-        structured(fine_chroma=0.4, exposure_spread=0.3, headroom=1.5),
+        structured(fine_chroma=0.4, exposure_spread=0.3, headroom=1.5, noise_by_luma=True),
     ],
 )
 def test_a_model_is_loaded_as_it_was_stored(model, tmp_path):
@@ -310,7 +311,7 @@ def test_a_profile_of_the_first_version_has_one_tail_and_no_spreads(tmp_path):
     assert not again.toe.any()
     assert (again.skew.shape, again.skew.any()) == ((3, 12), False)
     assert (again.balance_spread, again.noise_spread, again.fine_chroma) == ((0.0, 0.0), 0.0, 1.0)
-    assert again.headroom == 0.0
+    assert (again.headroom, again.noise_by_luma) == (0.0, False)
     assert again.toe.shape == (3,)
     assert again.structure is None
 

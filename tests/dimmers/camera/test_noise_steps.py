@@ -213,14 +213,16 @@ def test_the_level_of_a_pair_is_how_much_more_noise_it_has_than_the_model():
 
 
 @pytest.mark.parametrize(
-    ("real_lags", "spatial"),
+    ("share", "real_lags", "spatial"),
     [
-        ([0.3, 0.04], [round(0.3 * (1 - 0.5**8), 4), 0.0]),  # a small one is none
-        ([1.7, -0.5], [1.0, 0.0]),
+        (0.5, [0.3, 0.04], [round(0.3 * (1 - 0.5**8), 4), 0.0]),  # a small one is none
+        (0.5, [1.7, -0.5], [1.0, 0.0]),
+        (0.51, [1.7, -0.5], [1.0, 0.0]),
     ],
 )
+@pytest.mark.parametrize("quality", [0, 90])
 def test_the_noise_is_corrected_in_eight_rounds_and_its_tails_are_found_afterwards(
-    real_lags, spatial, monkeypatch
+    quality, share, real_lags, spatial, monkeypatch
 ):
     """With images whose lags are those of the model's filter, and whose kurtosis is that of its tails."""
     kurtosis = {0.0: 3.0, 30.0: 3.2, 12.0: 3.6, 7.0: 4.5, 5.0: 6.0}
@@ -236,8 +238,11 @@ def test_the_noise_is_corrected_in_eight_rounds_and_its_tails_are_found_afterwar
             assert images == ["dark"]
             return real
 
+        def dimmed(self, model, iteration):
+            return model.noise_by_luma, iteration
+
         def simulated(self, model, iteration):
-            rounds.append((iteration, model.tail, model.chroma_tail))
+            rounds.append((iteration, model.noise_by_luma, model.tail, model.chroma_tail))
             filters.append(model.spatial[0])
             power = np.exp(2 * model.log_sigma[0, 0])
             tails = np.array([kurtosis[model.tail], kurtosis[model.tails[1]]])
@@ -248,11 +253,25 @@ def test_the_noise_is_corrected_in_eight_rounds_and_its_tails_are_found_afterwar
         return replace(model, tau=3.0)
 
     start = camera(
-        log_sigma=np.zeros((3, 12)), correlation=np.eye(3), spatial=np.zeros(2), tail=0.0, chroma_tail=None
+        log_sigma=np.zeros((3, 12)),
+        correlation=np.eye(3),
+        spatial=np.zeros(2),
+        tail=0.0,
+        chroma_tail=None,
+        jpeg_quality=quality,
     )
+
+    def luma_share(*given):
+        simulations = [[(False, 31), (False, 32)], [(True, 33), (True, 34)]]
+        assert given == (["dark"], *simulations, "pairs", float(quality > 0))
+        return share
+
+    monkeypatch.setattr(noise_fit, "channel_ratios", lambda images, _: images)
+    monkeypatch.setattr(noise_fit, "pairs_of_blocks", lambda _: "pairs")
+    monkeypatch.setattr(noise_fit, "luma_share", luma_share)
     monkeypatch.setattr(noise_fit, "_NoiseFit", Fit)
     monkeypatch.setattr(
-        noise_fit, "_nearest_knots", lambda *given: "knots" * (given == (start, tiles[0], responses))
+        noise_fit, "_nearest_knots", lambda *given: "knots" * (given[1:] == (tiles[0], responses))
     )
     monkeypatch.setattr(noise_fit, "_with_structure", with_structure)
     found = noise_fit.fit_noise(start, tiles, responses, 7)
@@ -260,4 +279,9 @@ def test_the_noise_is_corrected_in_eight_rounds_and_its_tails_are_found_afterwar
     assert filters[1] == pytest.approx(0.5 * real_lags[0])
     assert found.log_sigma == pytest.approx(np.log(2), abs=1e-3)
     assert (found.tail, found.chroma_tail, found.tau) == (7.0, 12.0, 3.0)
-    assert rounds == [(number, 0.0, None) for number in range(8)] + [(8, one, one) for one in noise_fit.TAILS]
+    by_luma = share > 0.5
+    corrected = [(number, False) for number in range(8)] + [(number, True) for number in range(3)]
+    corrected += [(number, True) for number in range(3, 8)] if by_luma else []
+    tails = [(8, by_luma, one, one) for one in noise_fit.TAILS]
+    assert rounds == [(*one, 0.0, None) for one in corrected] + tails
+    assert found.noise_by_luma is by_luma

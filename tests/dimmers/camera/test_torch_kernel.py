@@ -34,10 +34,11 @@ def test_philox_gives_the_same_words_as_in_the_kernel(device):
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("size", [(1, 1), (37, 52), (64, 53)])
+@pytest.mark.parametrize("by_luma", [False, True])
 @pytest.mark.parametrize("without", WITHOUT)
-def test_dimming_tensors_gives_the_same_pixels_as_the_kernel(device, size, without):
+def test_dimming_tensors_gives_the_same_pixels_as_the_kernel(device, size, without, by_luma):
     lights = np.random.default_rng(1).integers(0, 256, (3, *size, 3), np.uint8)
-    model = camera().switched_off(*without)
+    model = camera(noise_by_luma=by_luma).switched_off(*without)
     seeds = (1, 2**63 - 1, 0xFFFFFFFF00000000 >> 1)
     draws = [
         Draw(gamma=1.7 - index / 2, tau=2.0, exposure=0.8, noise_seed=s) for index, s in enumerate(seeds)

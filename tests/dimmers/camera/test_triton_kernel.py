@@ -28,6 +28,8 @@ MODELS = {
     "long filters": lambda: structured().switched_off("banding"),
     "bands of near correlation": lambda: camera(banding=structured().banding),
     "highlights": lambda: camera(headroom=1.4, fine_chroma=0.4),
+    "noise by luma": lambda: camera(noise_by_luma=True),
+    "noise by luma, long filters": lambda: structured(noise_by_luma=True, headroom=1.4),
     "one factor": lambda: camera().switched_off("response", "tails"),
 }
 
