@@ -307,8 +307,10 @@ _GUARDED = {
     ("core/disk_list.py", "pread"),
     ("core/memory.py", "resource"),
     ("core/executors/ray_actor.py", "SIGKILL"),
+    ("core/executors/ray_connected.py", "register_at_fork"),
     ("core/executors/ray_signals.py", "register_at_fork"),
     ("core/executors/ray_signals.py", "setsid"),
+    ("images/pillow_settings.py", "register_at_fork"),
 }
 
 
