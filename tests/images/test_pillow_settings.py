@@ -106,7 +106,7 @@ def test_all_images_are_opened_with_the_default_settings():
     assert outside == ["codec.py"]  # in a function that is called inside
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+@pytest.mark.needs("fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_process_that_is_forked_while_another_thread_is_inside_has_the_users_settings(monkeypatch):
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
