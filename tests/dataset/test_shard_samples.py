@@ -137,6 +137,6 @@ def test_a_shard_that_was_taken_away_is_named(is_folder, pairs):
     if is_folder:
         path.mkdir()
     for read in (lambda: next(shard_samples(pairs.out, shard)), lambda: pairs.images(pairs.row(0))):
-        with pytest.raises(DimmagenError, match="is missing: copy the data set again, or start again") as caught:
+        with pytest.raises(DimmagenError, match="copy the data set again, or start again") as caught:
             read()
         assert (caught.value.code, caught.value.fields) == ("missing-path", {"path": str(path)})
