@@ -29,6 +29,7 @@ _BY_BEGINNING = (
 )
 _CLIP_BRANDS = (b"isom", b"iso2", b"mp41", b"mp42", b"avc1", b"qt  ", b"M4V ", b"3gp4", b"3gp5")
 _BEGINNING_BYTES = 512
+_NOT_FRAMES = (0xC4, 0xC8, 0xCC)  # markers of JPEG among those of frames: tables, and one that is reserved
 
 
 def other_kind(data: bytes) -> str:
@@ -50,7 +51,20 @@ def other_kind(data: bytes) -> str:
     for start, reason in _BY_BEGINNING:
         if beginning.startswith(start):
             return reason
+    if (precision := _jpeg_precision(data)) not in (0, 8):
+        return f"is a JPEG of {precision} bits per sample: convert it to 8 bits first"
     text = beginning.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if b"<svg" in text:
         return "is an SVG drawing: convert it to PNG first"
     return _PAGE if text.startswith((b"<!doctype html", b"<html", b"<?xml", b'{"')) else ""
+
+
+def _jpeg_precision(data: bytes) -> int:
+    """Bits per sample in the frame header of a JPEG; 0 for another file, or one that is cut before it."""
+    place = 2
+    while data.startswith(b"\xff\xd8") and data[place : place + 1] == b"\xff" and place + 4 < len(data):
+        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4])
+        if 0xC0 <= marker <= 0xCF and marker not in _NOT_FRAMES:
+            return data[place + 4]
+        place += 2 + length
+    return 0

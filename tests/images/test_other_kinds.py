@@ -32,6 +32,19 @@ def test_what_is_no_picture_says_what_it_is(data, words):
     assert caught.value.rule == "unreadable"
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_of_12_bits_says_so(progressive):
+    stream = io.BytesIO()
+    Image.fromarray(PHOTO).save(stream, "JPEG", progressive=progressive, comment=b"long " * 9000)
+    data = bytearray(stream.getvalue())
+    frame = data.index(b"\xff\xc2\0\x11\x08" if progressive else b"\xff\xc0\0\x11\x08")
+    data[frame + 4] = 12
+    with pytest.raises(codec.ImageError, match="is a JPEG of 12 bits per sample: convert it to 8 bits first"):
+        codec.decode_rgb8(bytes(data))
+    with pytest.raises(codec.ImageError, match="not an image of a known kind"):
+        codec.decode_rgb8(b"\xff\xd8" + bytes(data[4 : frame // 2]))  # without a frame
+
+
 def raw(subfile, tags=()):
     """A TIFF file as RAW files are: the first picture is a preview, and the sensor's is linked to it."""
     file = io.BytesIO()
