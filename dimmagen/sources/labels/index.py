@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import posixpath
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,7 +11,6 @@ from typing import Any, Protocol
 from dimmagen.core import hashing, storage
 from dimmagen.core.disk_list import DiskList
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.core.file_names import common_form
 from dimmagen.core.registry import unknown_name
 from dimmagen.core.text import pluralize
 from dimmagen.images.codec import read_orientation
@@ -23,6 +21,7 @@ from dimmagen.sources.labels.coco import CocoLabels
 from dimmagen.sources.labels.files import JsonLabels
 from dimmagen.sources.labels.geometry import Move, MoveError, move_for, moved
 from dimmagen.sources.labels.masks import MaskLabels, moved_mask
+from dimmagen.sources.labels.matching import LabelMatcher
 from dimmagen.sources.labels.voc import VocLabels
 from dimmagen.sources.labels.yolo import YoloLabels
 from dimmagen.sources.light_image import LightImageRef
@@ -137,7 +136,7 @@ def open_labels(spec: str, lights: LightImages) -> Labels:
     """
     name, path = parse_labels(spec)
     source = LABEL_FORMATS[name](path)
-    matcher = _Matcher(list(source.names()), path)
+    matcher = LabelMatcher(list(source.names()), path)
     record = partial(
         _mask_record if isinstance(source, MaskLabels) else _record,
         source,
@@ -199,7 +198,7 @@ class _Record:
     left_out: int = 0
 
 
-def _are_of_stored_photos(source: Any, matcher: "_Matcher", lights: LightImages) -> bool:
+def _are_of_stored_photos(source: Any, matcher: LabelMatcher, lights: LightImages) -> bool:
     """Whether labels are for photos as they are stored, by those that EXIF data turn on their side.
 
     The sizes of labels do not say it of a photo that is square, upside down or mirrored: its labels are taken
@@ -352,77 +351,3 @@ def _in_pixels(one: Annotation, size: tuple[int, int]) -> Annotation:
         ],
         "keypoints": points,
     }
-
-
-class _Matcher:
-    """Finds the labels of an image by its name: the last parts of both paths, without the ending.
-
-    Args:
-        names: of images or label files.
-        path: where they are, for messages.
-    """
-
-    def __init__(self, names: Sequence[str], path: str) -> None:
-        self.path = path
-        self._names = names
-        self._by_stem: dict[str, list[str]] = {}
-        for name in names:
-            self._by_stem.setdefault(_parts(name)[-1], []).append(name)
-        self._used: dict[str, str] = {}
-
-    def find(self, ref: LightImageRef) -> str | None:
-        """The labels that fit a light image best, which are used by it; None if there are none.
-
-        Raises:
-            UsageError: several fit, or they fit another image as well.
-        """
-        name = self.best(ref)
-        if name is None:
-            return None
-        if other := self._used.get(name):
-            raise self._ambiguous(f"{name!r} fits both images {other!r} and {ref.name!r}")
-        self._used[name] = ref.name
-        return name
-
-    def best(self, ref: LightImageRef) -> str | None:
-        """The labels that fit a light image best; None if there are none.
-
-        Raises:
-            UsageError: several fit.
-        """
-        found = self._by_stem.get(_parts(ref.name)[-1], [])
-        if not found or ref.key.endswith(("-first", "-last")):  # a frame is not a labelled image
-            return None
-        scores = {name: _common(name, ref.name) for name in found}
-        best = max(scores.values())
-        names = [name for name, score in scores.items() if score == best]
-        if len(names) > 1:
-            raise self._ambiguous(f"{names[0]!r} and {names[1]!r} both fit the image {ref.name!r}")
-        return names[0]
-
-    def unused(self) -> list[str]:
-        """Names of labels that were not found by an image."""
-        return [name for name in self._names if name not in self._used]
-
-    def _ambiguous(self, what: str) -> UsageError:
-        return UsageError(
-            f"labels in {self.path} are ambiguous: {what}",
-            "use the same folders for images and labels, or give images different names",
-            code="usage",
-            parameter="labels",
-        )
-
-
-def _parts(name: str) -> list[str]:
-    """The parts of a path as every system writes them, the last one without its ending."""
-    return posixpath.splitext(common_form(name))[0].split("/")
-
-
-def _common(one: str, other: str) -> tuple[int, bool]:
-    """How many last parts two paths share, and whether their file names are equal with the ending."""
-    count = 0
-    for left, right in zip(reversed(_parts(one)), reversed(_parts(other)), strict=False):
-        if left != right:
-            break
-        count += 1
-    return count, posixpath.basename(common_form(one)) == posixpath.basename(common_form(other))
