@@ -310,7 +310,7 @@ def _refuse_part(entry: Entry, data: bytes) -> None:
     is_alone = entry.locator["kind"] == "file" and not storage.is_local(path)
     if is_alone and entry.size and len(data) != entry.size:  # some servers do not know the size
         raise DimmagenError(
-            f"{path} did not come whole, or has changed since it was listed: {len(data)} of {entry.size} bytes",
+            f"{path} did not come whole, or has changed since it was listed: {len(data)} of {entry.size} B",
             "run the same command again",
             code="source-changed",
             path=path,

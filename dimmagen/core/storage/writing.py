@@ -60,11 +60,18 @@ def atomic_writer(path: str | os.PathLike) -> Iterator[BinaryIO]:
     local = local_path(path)
     if local is not None and _is_special_file(local):
         raise no_regular_file(path)
+    with writing_errors(path), _local_writer(Path(local)) if local else _remote_writer(path) as file:
+        yield file
+
+
+@contextmanager
+def writing_errors(path: str | os.PathLike) -> Iterator[None]:
+    """Turn what a disk says in the block, while a file is written, into a DimmagenError that names it."""
     try:
-        with _local_writer(Path(local)) if local else _remote_writer(path) as file:
-            yield file
+        yield
     except OSError as error:
-        raise _writing_error(error, os.fspath(path), is_local=local is not None) from error
+        is_local = local_path(path) is not None
+        raise _writing_error(error, os.fspath(path), is_local=is_local) from error
 
 
 def _writing_error(error: OSError, path: str, *, is_local: bool) -> DimmagenError:
