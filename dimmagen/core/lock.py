@@ -139,8 +139,9 @@ def _remove_empty(folders: Iterable[str]) -> OSError | None:
 
 
 def remove_stale_lock(out: str) -> None:
-    """Remove the lock of a run that was killed after its last file; a lock that is held stays."""
-    if storage.is_local(out) and storage.exists(storage.join(out, STATE, _LOCK)):
+    """Remove the lock, and the empty folder of the state, of a run that was stopped after its last file; a
+    lock that is held stays."""
+    if storage.is_local(out) and storage.exists(storage.join(out, STATE)):
         with suppress(DimmagenError), exclusive(out):
             pass
 

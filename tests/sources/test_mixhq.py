@@ -214,6 +214,18 @@ def test_what_a_finished_mixhq_has_lost_beside_its_shards_is_made_again(name, fi
     assert file_hashes(out) == file_hashes(finished)
 
 
+@pytest.mark.parametrize("left", ["scan/a", "lock"])
+def test_what_a_build_that_was_stopped_right_behind_its_manifest_left_is_removed(
+    left, finished, texts, tmp_path
+):
+    """A signal leaves the ranges of the index pass, and SIGKILL the lock as well."""
+    out = shutil.copytree(finished, tmp_path / "mixhq")
+    (out / ".dimmagen/scan").mkdir(parents=True)
+    (out / ".dimmagen" / left).write_bytes(b"")
+    build(texts, out)
+    assert sorted(os.listdir(out)) == sorted(os.listdir(finished))
+
+
 def read_inputs(out):
     return json.loads((out / "manifest.json").read_text())["inputs"]
 
