@@ -140,6 +140,13 @@ def test_a_request_that_fails_is_made_again(operation, bucket, small_parts):
     assert bucket.uploads() == []
 
 
+def test_a_store_that_asks_to_wait_in_words_of_its_own_is_asked_again(bucket):
+    fault = bucket.server.fail(error("429 Too Many Requests", "TooManyRequests"), "PutObject")
+    storage.atomic_write(f"{bucket.url}/b", b"b")
+    assert fault.met == 1
+    assert bucket.keys() == ["b"]
+
+
 def test_an_incomplete_response_is_requested_again(bucket):
     data = bytes(range(256)) * 1024
     bucket.put("a", data)
@@ -292,6 +299,14 @@ def test_refused_credentials_end_at_once(code, bucket):
             with pytest.raises(RefusedError, match=rf"{bucket.url}.*refused.*AWS_ACCESS_KEY_ID"):
                 OPERATIONS[operation](bucket.url)
             assert fault.met == 1
+
+
+def test_a_clock_that_is_wrong_is_not_told_as_wrong_credentials(bucket):
+    bucket.server.fail(error("403 Forbidden", "RequestTimeTooSkewed"), "PutObject")
+    with pytest.raises(
+        RefusedError, match=rf"{bucket.url}.*the clock of this machine is wrong.*set the clock"
+    ):
+        storage.atomic_write(f"{bucket.url}/b", b"b")
 
 
 def test_missing_credentials_and_a_missing_bucket_are_reported_at_once(bucket, monkeypatch, capsys, tmp_path):

@@ -35,6 +35,7 @@ _PARTS_AT_ONCE = 4
 _MAX_PARTS = 10_000
 _LISTING = ("isdir", "ls", "find")
 _NO_KEY = ("", "404", "NoSuchKey", "NoSuchUpload")
+_TOO_MANY = 429  # the status of stores such as Google's and Cloudflare's
 _OF_OBJECT = ("ETag", "LastModified")
 # Of each operation, what S3's answer has at least one of.
 _MARKS = {
@@ -87,7 +88,9 @@ def _after_attempt(
 ) -> None:
     """Called by botocore after each attempt, before it decides on another one."""
     if caught_exception is None:  # there was an answer
-        if response and (fault := _fault_of(*response, operation.name, request_dict["headers"])):
+        if response and response[0].status_code == _TOO_MANY:
+            response[0].status_code = 503  # botocore knows other words for it
+        elif response and (fault := _fault_of(*response, operation.name, request_dict["headers"])):
             response[0].status_code = 500
             response[1]["Error"] = {"Code": "InternalError", "Message": fault}
         return
@@ -392,6 +395,12 @@ def _explained(error: Exception, url: str) -> Exception:
         )
     if isinstance(error, FileNotFoundError) and _code(error) in _NO_KEY:
         return error
+    if _code(error) == "RequestTimeTooSkewed":
+        return RefusedError(
+            f"{url} is refused, as the clock of this machine is wrong ({reason})",
+            "set the clock and run the same command again",
+            path=url,
+        )
     if isinstance(error, PermissionError):
         return RefusedError(
             f"{url} is refused ({reason})",
