@@ -109,6 +109,19 @@ class S3Server:
         body = b"".join(self._moto(environ, start_response))
         return [body[: len(body) // 2]]
 
+    def cut(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
+        """Half of the body, as a proxy sends it that takes it for all: with a length that fits."""
+        started: list = []
+        body = b"".join(self._moto(environ, lambda *arguments: started.extend(arguments)))
+        half = body[: len(body) // 2]
+        headers = [one for one in started[1] if one[0].lower() != "content-length"]
+        start_response(started[0], [*headers, ("Content-Length", str(len(half)))])
+        return [half]
+
+    def whole(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
+        """The whole object, whatever range is asked for."""
+        return self._moto({**environ, "HTTP_RANGE": ""}, start_response)
+
 
 def error(status: str, code: str) -> Answer:
     """An error response of S3, such as `error("503 Slow Down", "SlowDown")`."""
@@ -120,6 +133,13 @@ def error(status: str, code: str) -> Answer:
         return [f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()]
 
     return answer
+
+
+def page(environ: dict, start_response: Callable) -> Iterable[bytes]:
+    """A web page, as a proxy answers that wants a login."""
+    text = b"<html><body>Please log in</body></html>"
+    start_response("200 OK", [("Content-Type", "text/html"), ("Content-Length", str(len(text)))])
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [text]
 
 
 def reset(environ: dict[str, Any], start_response: Callable) -> Iterable[bytes]:

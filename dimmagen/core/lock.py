@@ -21,6 +21,7 @@ _UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 _log = logging.getLogger(__name__)
 _held: set[int] = set()  # descriptors of this process's locks
+_locks: set[str] = set()  # their paths
 
 
 def _close_inherited() -> None:
@@ -28,6 +29,7 @@ def _close_inherited() -> None:
     for descriptor in _held:
         os.close(descriptor)
     _held.clear()
+    _locks.clear()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
@@ -49,7 +51,7 @@ def exclusive(out: str, may_only_read: bool = False) -> Iterator[UsageError | No
         None; for a folder that may only be read the error of it, to be raised before anything is written.
 
     Raises:
-        DimmagenError: another run is writing to the folder.
+        DimmagenError: another run is writing to the folder, or it is gone at the end.
         UsageError: the folder cannot be created or written to, or would be a part of a data set.
     """
     if (place := storage.local_path(out)) is None:
@@ -82,9 +84,12 @@ def exclusive(out: str, may_only_read: bool = False) -> Iterator[UsageError | No
         yield refused
         return
     _held.add(descriptor)
+    _locks.add(os.path.join(state, _LOCK))
     try:
         yield None
+        refuse_gone(out)
     finally:
+        _locks.discard(os.path.join(state, _LOCK))
         if descriptor in _held:  # not in a forked process
             folders = (state, out) if is_new else (state,)
             # While it is locked: afterwards the file may belong to another run.
@@ -96,6 +101,28 @@ def exclusive(out: str, may_only_read: bool = False) -> Iterator[UsageError | No
             if kept and kept.filename in (os.path.join(state, _LOCK), state):
                 left = f"{kept.filename} cannot be removed ({kept.strerror})"
                 _log.warning("%s: nothing needs it any more", left)
+
+
+def refuse_gone(out: str | os.PathLike) -> None:
+    """Refuse to call complete what is in a folder that was removed or moved since this process locked it.
+
+    The next file makes the folder again, without those that were written before.
+
+    Args:
+        out: folder or fsspec URL; one that this process has not locked is not refused.
+
+    Raises:
+        DimmagenError: it was.
+    """
+    place = storage.local_path(out)
+    lock = os.path.join(place, STATE, _LOCK) if place else ""
+    if lock in _locks and not os.path.exists(lock):
+        raise DimmagenError(
+            f"{out} was removed or moved while it was written to",
+            "remove what is there now, and run the same command again",
+            code="missing-path",
+            path=os.fspath(out),
+        )
 
 
 def _refuse_inside_a_set(out: str) -> None:
@@ -139,8 +166,9 @@ def _remove_empty(folders: Iterable[str]) -> OSError | None:
 
 
 def remove_stale_lock(out: str) -> None:
-    """Remove the lock of a run that was killed after its last file; a lock that is held stays."""
-    if storage.is_local(out) and storage.exists(storage.join(out, STATE, _LOCK)):
+    """Remove the lock, and the empty folder of the state, of a run that was stopped after its last file; a
+    lock that is held stays."""
+    if storage.is_local(out) and storage.exists(storage.join(out, STATE)):
         with suppress(DimmagenError), exclusive(out):
             pass
 

@@ -1,10 +1,14 @@
 """The log of a run: one CSV row per iteration, strips of validation images, and the loggers asked for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
+from types import TracebackType
 
 import numpy as np
 
 from dimmagen.core import storage
+from dimmagen.core.errors import DimmagenError, fault_of
 from dimmagen.enhance.loggers import LOGGERS, RunLogger
 from dimmagen.enhance.run_folder import COLUMNS, LOG, PICTURES, RunFolder
 from dimmagen.images import codec
@@ -20,15 +24,23 @@ class Log:
 
     Raises:
         UsageError: the package of a logger is not installed.
+        DimmagenError: the log cannot be written, or a logger fails; so do the methods.
     """
 
     def __init__(self, run: RunFolder, iteration: int, loggers: Sequence[str] = ()) -> None:
         self._folder = run.path
         settings = run.settings() or {}
-        self._loggers: list[RunLogger] = [LOGGERS[name](run.path, iteration, settings) for name in loggers]
-        run.begin_log(iteration)
-        # Closed by __exit__; with the same line ends on every system.
-        self._file = open(run.path / LOG, "a", encoding="ascii", newline="\n")  # noqa: SIM115
+        self._loggers: dict[str, RunLogger] = {}
+        with ExitStack() as opened:
+            for name in loggers:
+                with _failures_of(name):
+                    self._loggers[name] = LOGGERS[name](run.path, iteration, settings)
+                opened.push(partial(_end, self._loggers[name].close, _failures_of(name)))
+            run.begin_log(iteration)
+            # With the same line ends on every system.
+            self._file = open(run.path / LOG, "a", encoding="ascii", newline="\n")  # noqa: SIM115
+            opened.push(partial(_end, self._file.close, storage.writing_errors(run.path / LOG)))
+            self._opened = opened.pop_all()
 
     def row(self, values: Mapping[str, float]) -> None:
         """Write the row of one iteration.
@@ -37,22 +49,57 @@ class Log:
             values: by name of the column; the cells of others stay empty.
         """
         cells = (f"{values[name]:.9g}" if name in values else "" for name in COLUMNS)
-        self._file.write(",".join(cells) + "\n")
-        self._file.flush()
+        with storage.writing_errors(self._folder / LOG):
+            self._file.write(",".join(cells) + "\n")
+            self._file.flush()
         rest = {name: value for name, value in values.items() if name != "iteration"}
-        for logger in self._loggers:
-            logger.row(int(values["iteration"]), rest)
+        self._tell(lambda logger: logger.row(int(values["iteration"]), rest))
 
     def picture(self, iteration: int, image: np.ndarray) -> None:
         """Write the strip of validation images of an iteration, uint8 (H, W, 3)."""
         storage.atomic_write(self._folder / PICTURES / f"{iteration}.png", codec.encode_png(image))
-        for logger in self._loggers:
-            logger.picture(iteration, image)
+        self._tell(lambda logger: logger.picture(iteration, image))
+
+    def _tell(self, what: Callable[[RunLogger], None]) -> None:
+        for name, logger in self._loggers.items():
+            with _failures_of(name):
+                what(logger)
 
     def __enter__(self) -> "Log":
         return self
 
-    def __exit__(self, *_) -> None:
-        self._file.close()
-        for logger in self._loggers:
-            logger.close()
+    def __exit__(self, *error) -> None:
+        self._opened.__exit__(*error)
+
+
+@contextmanager
+def _failures_of(logger: str) -> Iterator[None]:
+    """Name the logger in whatever its package raises: a disk, a server or an account that fails."""
+    try:
+        yield
+    except DimmagenError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) if isinstance(error, OSError) else fault_of(error)
+        raise DimmagenError(
+            f"the logger {logger} failed ({reason})",
+            "see to its disk or its server and run the same command again, or leave the logger out",
+            code="failed",
+            name=logger,
+        ) from error
+
+
+def _end(
+    close: Callable[[], None],
+    failures: AbstractContextManager[None],
+    kind: type[BaseException] | None,
+    error: BaseException | None,
+    trace: TracebackType | None,
+) -> None:
+    """Close a part of the log; if that fails as well, the error that ends the run counts."""
+    try:
+        with failures:
+            close()
+    except DimmagenError:
+        if error is None:
+            raise

@@ -8,6 +8,7 @@ import hashlib
 import importlib
 import json
 import os
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -55,7 +56,17 @@ class TensorBoardLogger:
 
     def __init__(self, folder: Path, iteration: int, settings: Mapping[str, Any]) -> None:
         writer = _package("torch.utils.tensorboard", "tensorboard").SummaryWriter
-        self._writer = writer(folder / "tensorboard", purge_step=iteration + 1)
+        self._report, threading.excepthook = threading.excepthook, self._thread_failed
+        try:
+            self._writer = writer(folder / "tensorboard", purge_step=iteration + 1)
+        except BaseException:
+            threading.excepthook = self._report
+            raise
+
+    def _thread_failed(self, failure: threading.ExceptHookArgs) -> None:
+        """Leave the errors of TensorBoard's own thread to its next call here, which raises them again."""
+        if not type(failure.thread).__module__.startswith("tensorboard."):
+            self._report(failure)
 
     def row(self, iteration: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
@@ -65,7 +76,11 @@ class TensorBoardLogger:
         self._writer.add_image("validation", image, iteration, dataformats="HWC")
 
     def close(self) -> None:
-        self._writer.close()
+        try:
+            self._writer.flush()  # raises what closing keeps to itself
+            self._writer.close()
+        finally:
+            threading.excepthook = self._report
 
 
 class WandbLogger:

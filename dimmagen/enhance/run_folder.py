@@ -18,6 +18,7 @@ from torch import Tensor
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
+from dimmagen.core.lock import refuse_gone
 from dimmagen.dataset.manifest import MANIFEST
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, SavedTensors, load_tensors, save_tensors
 
@@ -171,7 +172,11 @@ class RunFolder:
             name: `CHECKPOINT` or `BEST`.
             tensors: on any device; saved from the CPU.
             header: JSON values.
+
+        Raises:
+            DimmagenError: the folder was removed or moved meanwhile, or cannot be written to.
         """
+        refuse_gone(self.path)
         save_tensors(self.path / name, tensors, header)
 
     def load(self, name: str) -> SavedTensors | None:

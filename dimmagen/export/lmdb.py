@@ -41,11 +41,21 @@ def write_lmdb(folder: Path, entries: Iterable[tuple[str, bytes, tuple[int, int]
 def _write(folder: Path, entries: Iterable[tuple[str, bytes, tuple[int, int]]], max_bytes: int) -> None:
     unfinished = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
+    try:
+        _fill(unfinished, entries, max_bytes)
+        os.replace(unfinished, folder)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    storage.sync_folder(folder.parent)
+
+
+def _fill(folder: Path, entries: Iterable[tuple[str, bytes, tuple[int, int]]], max_bytes: int) -> None:
+    folder.mkdir(parents=True)
     # The map is address space, not disk: twice the data leaves room for pages that are half full.
     # Nobody else opens the folder before it is renamed, and the file of a lock would hold the process's id.
-    opened = lmdb.open(str(unfinished), map_size=2 * max_bytes + 2**24, lock=False)
-    with opened as environment, storage.atomic_writer(unfinished / META) as meta:
+    opened = lmdb.open(str(folder), map_size=2 * max_bytes + 2**24, lock=False)
+    with opened as environment, storage.atomic_writer(folder / META) as meta:
         transaction = environment.begin(write=True)
         for index, (key, data, (height, width)) in enumerate(entries, 1):
             transaction.put(key.encode("ascii"), data)
@@ -55,7 +65,6 @@ def _write(folder: Path, entries: Iterable[tuple[str, bytes, tuple[int, int]]], 
                 transaction = environment.begin(write=True)
         transaction.commit()
         environment.sync(True)
-    os.replace(unfinished, folder)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
-from dimmagen.core.lock import STATE
+from dimmagen.core.lock import STATE, refuse_gone
 from dimmagen.export.layouts import Layout
 from dimmagen.export.publishing import STAGE
 from dimmagen.export.split import Split
@@ -101,6 +101,7 @@ def finish_export(
         settings: of the data set.
         layout: of the export, which names the files.
     """
+    refuse_gone(out)
     shutil.rmtree(out / STAGE, ignore_errors=True)
     note = {
         "plan": plan,

@@ -15,7 +15,7 @@ from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.hashing import FileRecord
 from dimmagen.core.hugging_face import LAYOUT
-from dimmagen.core.lock import STATE, exclusive
+from dimmagen.core.lock import STATE, exclusive, refuse_gone
 from dimmagen.core.processors import processor_count
 from dimmagen.core.threads import ordered_map
 from dimmagen.dataset.card import CARD, SHEET
@@ -261,6 +261,7 @@ class DatasetFolder:
 
     def finish(self, manifest: Manifest) -> None:
         """Publish the manifest, which makes the data set complete, and remove what is no longer needed."""
+        refuse_gone(self.out)
         self.remove_unfinished()
         is_growing = self.is_growing()
         storage.atomic_write(storage.join(self.out, MANIFEST), manifest.dump())

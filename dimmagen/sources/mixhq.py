@@ -23,7 +23,7 @@ from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.hashing import FileRecord
 from dimmagen.core.hugging_face import LAYOUT
-from dimmagen.core.lock import STATE, exclusive, remove_stale_lock
+from dimmagen.core.lock import STATE, exclusive, refuse_gone, remove_stale_lock
 from dimmagen.core.parquet import write_rows
 from dimmagen.core.tar import TarWriter, read_at
 from dimmagen.core.threads import ordered_map
@@ -310,6 +310,7 @@ def _write(
 
 def publish_mixhq(out: str, manifest: Mapping, tallies: dict[str, VerdictCounts]) -> None:
     """Write the layout, the card, and the manifest last."""
+    refuse_gone(out)
     storage.atomic_write(storage.join(out, LAYOUT), mixhq_layout())
     storage.atomic_write(storage.join(out, "README.md"), mixhq_card(tallies, manifest).encode())
     data = json.dumps(manifest, indent=1).encode() + b"\n"

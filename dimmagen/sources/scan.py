@@ -274,6 +274,8 @@ def _examine(
             data = read_entry(entry.locator)
         except DamagedArchiveError:  # its message has the path, which must not be in the catalog
             verdict = rejected("unreadable", "is damaged in its archive")
+        else:
+            _refuse_part(entry, data)
     if not verdict.accepted:
         return [
             Candidate(_row(spec.name, entry, "", Examined(frame, verdict), None), entry.locator)
@@ -300,6 +302,19 @@ def _examine(
             row = _with_light(row, examined, data, stored)
         seen.append(Candidate(row, {**entry.locator, "frame": examined.frame}, thumbnail=small))
     return seen
+
+
+def _refuse_part(entry: Entry, data: bytes) -> None:
+    """Refuse to judge a file behind a URL by a part of it, which a proxy may take for all."""
+    path = entry.locator["path"]
+    is_alone = entry.locator["kind"] == "file" and not storage.is_local(path)
+    if is_alone and entry.size and len(data) != entry.size:  # some servers do not know the size
+        raise DimmagenError(
+            f"{path} did not come whole, or has changed since it was listed: {len(data)} of {entry.size} B",
+            "run the same command again",
+            code="source-changed",
+            path=path,
+        )
 
 
 def _examined(spec: SourceSpec, entry: Entry, data: bytes) -> list[Examined]:

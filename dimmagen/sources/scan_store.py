@@ -88,7 +88,7 @@ class VerdictCache:
                 "CREATE TABLE IF NOT EXISTS verdicts (key BLOB PRIMARY KEY, day INTEGER, value BLOB)"
             )
             (cleared,) = database.execute("PRAGMA user_version").fetchone()
-            if self._today - cleared > _REFRESH_DAYS:
+            if abs(self._today - cleared) > _REFRESH_DAYS:  # the clock may have been ahead
                 database.execute("DELETE FROM verdicts WHERE day < ?", [self._today - _KEPT_DAYS])
                 database.execute(f"PRAGMA user_version = {self._today}")
 

@@ -199,3 +199,16 @@ def test_a_link_in_place_of_a_file_is_not_followed(tmp_path):
     link.symlink_to("mine")
     write_result(tmp_path / "a.html", b"whole")
     assert (tmp_path / "mine").read_bytes() == b"mine"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows locks no unfinished file")
+@pytest.mark.parametrize("what", [storage.atomic_writer, storage.unfinished_folder])
+def test_a_signal_in_the_instant_in_which_something_is_made_leaves_nothing_of_it(what, tmp_path, monkeypatch):
+    def stopped(descriptor, path):
+        assert os.listdir(tmp_path) == [path.name]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(abandoned, "claim", stopped)
+    with pytest.raises(KeyboardInterrupt), what(tmp_path / "a"):
+        pytest.fail("it was claimed")
+    assert os.listdir(tmp_path) == []

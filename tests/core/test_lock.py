@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from dimmagen.core import lock
+from dimmagen.core import lock, storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.lock import STATE, exclusive
 from tests.commands import exit_code
@@ -204,3 +204,15 @@ def test_a_disk_that_numbers_its_files_anew_each_time_is_written_to(tmp_path, mo
     with exclusive(str(tmp_path / "out")):
         assert "another run is writing" in _in_another_process(tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_goes_away_meanwhile_is_no_success(tmp_path):
+    """What is written later makes it again, without what was written before."""
+    out = str(tmp_path / "out")
+    lock.refuse_gone(out)  # nobody has locked it
+    gone = pytest.raises(DimmagenError, match="out was removed or moved while it was written to")
+    with gone as caught, exclusive(out):
+        lock.refuse_gone(out)
+        os.rename(out, tmp_path / "elsewhere")
+        storage.atomic_write(tmp_path / "out/shards/a.tar", b"")
+    assert caught.value.code == "missing-path"

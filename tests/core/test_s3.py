@@ -140,6 +140,13 @@ def test_a_request_that_fails_is_made_again(operation, bucket, small_parts):
     assert bucket.uploads() == []
 
 
+def test_a_store_that_asks_to_wait_in_words_of_its_own_is_asked_again(bucket):
+    fault = bucket.server.fail(error("429 Too Many Requests", "TooManyRequests"), "PutObject")
+    storage.atomic_write(f"{bucket.url}/b", b"b")
+    assert fault.met == 1
+    assert bucket.keys() == ["b"]
+
+
 def test_an_incomplete_response_is_requested_again(bucket):
     data = bytes(range(256)) * 1024
     bucket.put("a", data)
@@ -148,6 +155,51 @@ def test_an_incomplete_response_is_requested_again(bucket):
     fault.times = 4
     assert storage.read_range(f"{bucket.url}/a", 100, 50_000) == data[100:50_100]
     assert fault.met == 4
+
+
+def test_a_range_of_other_bytes_is_requested_again(bucket):
+    data = bytes(range(256)) * 1024
+    bucket.put("a", data)
+    fault = bucket.server.fail(bucket.server.cut, "GetObject", times=2)
+    assert storage.read_range(f"{bucket.url}/a", 100, 50_000) == data[100:50_100]
+    assert fault.met == 2
+    assert storage.read_range(f"{bucket.url}/a", len(data) - 9, 50_000) == data[-9:]
+    fault.times = 4
+    assert storage.read(f"{bucket.url}/a") == data  # by its checksum
+    assert fault.met == 4
+
+
+def test_a_server_that_sends_whole_objects_gives_their_parts_and_is_told_of(bucket, caplog):
+    data = bytes(range(256)) * 1024
+    bucket.put("a", data)
+    fault = bucket.server.fail(bucket.server.whole, "GetObject", times=1000)
+    spans = [(100, 50_000), (0, 10), (len(data) - 5, 10), (100, len(data))]
+    for start, size in spans:
+        assert storage.read_range(f"{bucket.url}/a", start, size) == data[start : start + size]
+    with storage.open_binary(f"{bucket.url}/a") as file:
+        file.seek(1000)
+        assert file.read(100) == data[1000:1100]
+    assert fault.met == len(spans) + 1
+    [told] = [one.getMessage() for one in caplog.records if "sends whole files" in one.getMessage()]
+    assert bucket.url in told
+
+
+@pytest.mark.parametrize("operation", [name for name in OPERATIONS if name != "DeleteObject"])
+def test_an_answer_that_is_not_of_s3_is_requested_again_and_never_believed(
+    operation, bucket, small_parts, monkeypatch
+):
+    """A page for all requests was an empty folder, a file of other bytes, or a file that was stored."""
+    from tests.s3_server import page
+
+    bucket.put("a", b"1")
+    fault = bucket.server.fail(page, operation)
+    OPERATIONS[operation](bucket.url)
+    assert fault.met == 1
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    bucket.server.fail(page, operation)
+    with pytest.raises(UnavailableError, match=f"{bucket.url}.*(not that of an S3 server|500).*run the same"):
+        OPERATIONS[operation](bucket.url)
+    assert bucket.uploads() == []
 
 
 def test_a_response_that_times_out_is_requested_again(bucket, monkeypatch):
@@ -249,6 +301,14 @@ def test_refused_credentials_end_at_once(code, bucket):
             assert fault.met == 1
 
 
+def test_a_clock_that_is_wrong_is_not_told_as_wrong_credentials(bucket):
+    bucket.server.fail(error("403 Forbidden", "RequestTimeTooSkewed"), "PutObject")
+    with pytest.raises(
+        RefusedError, match=rf"{bucket.url}.*the clock of this machine is wrong.*set the clock"
+    ):
+        storage.atomic_write(f"{bucket.url}/b", b"b")
+
+
 def test_missing_credentials_and_a_missing_bucket_are_reported_at_once(bucket, monkeypatch, capsys, tmp_path):
     photos = str(write_photos(tmp_path / "photos", 1))
     out = "s3://no-such-bucket/out"
@@ -293,6 +353,19 @@ def test_an_outage_while_photos_are_judged_is_never_a_verdict_on_them(bucket, mo
     assert "photo01.jpg could not be read or written" in message
     assert "run the same command again" in message
     assert "Traceback" not in message
+    assert bucket.keys("mixhq") == []
+
+
+def test_a_photo_that_came_in_part_is_never_judged(bucket, monkeypatch, capsys, tmp_path):
+    """The server knows no checksum of it, as of what older clients uploaded."""
+    url = bucket.upload(write_photos(tmp_path / "photos", 3), "photos")
+    monkeypatch.setenv("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required")
+    _new_client()
+    bucket.server.fail(bucket.server.cut, "GetObject", key="photo01")
+    assert exit_code("build-mixhq", "--source", url, "--out", f"{bucket.url}/mixhq") == 1
+    message = capsys.readouterr().err
+    assert "photo01.jpg did not come whole, or has changed" in message
+    assert "run the same command again" in message
     assert bucket.keys("mixhq") == []
 
 

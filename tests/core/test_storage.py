@@ -2,6 +2,7 @@ import errno
 import gc
 import os
 import stat
+import time
 import zipfile
 
 import fsspec
@@ -206,6 +207,15 @@ def test_a_result_goes_through_a_pipe_and_a_device_that_the_user_names(tmp_path)
 def test_a_name_that_is_too_long_is_not_the_fault_of_the_disk(tmp_path):
     with pytest.raises(DimmagenError, match="give a shorter name"):
         storage.atomic_write(tmp_path / ("a" * 300), b"data")
+
+
+def test_a_file_that_was_written_a_moment_ago_has_no_stamp_whatever_time_it_claims(tmp_path):
+    """The same time may be set again after another change, within one tick of the clock."""
+    path = tmp_path / "a"
+    path.write_bytes(b"1")
+    for seconds in (0, time.time() - 1e6, time.time() + 1e9):
+        os.utime(path, (seconds, seconds))
+        assert storage.stamp(path) == ""
 
 
 def test_a_file_of_a_disk_without_times_has_no_stamp(tmp_path):

@@ -1,12 +1,15 @@
 """Loggers besides log.csv: offline, with the packages that are installed here; the others are skipped."""
 
+import errno
 import json
+import os
 import sys
+import threading
 
 import numpy as np
 import pytest
 
-from dimmagen.core.errors import UnknownNameError, UsageError
+from dimmagen.core.errors import DimmagenError, UnknownNameError, UsageError
 from dimmagen.enhance import log as log_module
 from dimmagen.enhance.log import Log
 from dimmagen.enhance.loggers import require_loggers
@@ -64,6 +67,50 @@ def test_tensorboard_has_the_scalars_and_the_strip(run):
         (row["iteration"], pytest.approx(row["loss"])) for row in ROWS
     ]
     assert [one.step for one in events.Images("validation")] == [3]
+
+
+def test_a_logger_that_fails_ends_the_run_with_its_name_and_whatever_it_says_at_the_end(run, monkeypatch):
+    class Failing:
+        def __init__(self, folder, iteration, settings): ...
+
+        def row(self, iteration, values):
+            raise ValueError("no account")
+
+        def close(self):
+            raise OSError("no server")
+
+    monkeypatch.setattr(log_module, "LOGGERS", {"failing": Failing})
+    with pytest.raises(DimmagenError, match=r"the logger failing failed \(ValueError: no account"):
+        write(run, "failing", ROWS[:1])
+    assert len(run.log_rows()) == 1
+    with pytest.raises(DimmagenError, match=r"the logger failing failed \(no server\)"):
+        Log(run, 0, ("failing",)).__exit__(None, None, None)
+
+
+@pytest.mark.needs("full-device", "links")
+def test_a_full_disk_is_an_error_that_names_the_log(run, monkeypatch):
+    monkeypatch.setattr(RunFolder, "begin_log", lambda *_: None)
+    (run.path / LOG).symlink_to("/dev/full")
+    log = Log(run, 0)
+    with pytest.raises(DimmagenError, match=r"the disk is full: .*log\.csv could not be written") as caught:
+        log.row(ROWS[0])
+    log.__exit__(caught.type, caught.value, caught.tb)
+
+
+def test_a_disk_that_fails_tensorboard_is_an_error_and_no_traceback_of_its_thread(run, monkeypatch, capsys):
+    pytest.importorskip("tensorboard")
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    hook = threading.excepthook
+    monkeypatch.setattr(RecordWriter, "write", full)
+    for rows in (ROWS, []):  # while it goes on, and of what is left at the end
+        with pytest.raises(DimmagenError, match=r"the logger tensorboard failed \(.*No space left"):
+            write(run, "tensorboard", rows)
+    assert capsys.readouterr().err == ""
+    assert threading.excepthook is hook
 
 
 def test_weights_and_biases_continues_its_run(run, monkeypatch):

@@ -1,10 +1,12 @@
 """The folder of a training run: which run it holds, what may be discarded, and what is left alone."""
 
 import re
+import shutil
 
 import pytest
 
-from dimmagen.core.errors import UsageError
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.lock import exclusive
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT
 from dimmagen.enhance.run_folder import LOG, RunFolder
 
@@ -62,3 +64,13 @@ def test_files_of_something_else_are_refused_and_left_alone(tmp_path, name, cont
     with pytest.raises(UsageError, match=re.escape(name)):
         RunFolder(tmp_path).begin({"iterations": 3}, resume)
     assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {name: content}
+
+
+def test_nothing_is_saved_in_a_folder_that_goes_away_while_it_is_trained(tmp_path):
+    """It would be made again, and look like a trained network without its settings and its log."""
+    folder = RunFolder(tmp_path / "run")
+    gone = pytest.raises(DimmagenError, match="run was removed or moved while it was written to")
+    with gone, exclusive(str(folder.path)):
+        shutil.rmtree(folder.path)
+        folder.save(BEST, {}, {})
+    assert not folder.path.exists()

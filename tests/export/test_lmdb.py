@@ -1,3 +1,5 @@
+import os
+
 import lmdb
 import pytest
 
@@ -19,3 +21,14 @@ def test_a_disk_that_cannot_be_mapped_into_memory_is_told_as_such(tmp_path, monk
 def test_an_environment_that_is_too_small_is_told_as_such(tmp_path):
     with pytest.raises(DimmagenError, match="could not be written"):
         write_lmdb(tmp_path / "lq.lmdb", [("a", bytes(2**25), (1, 1))], 1)
+
+
+def test_a_signal_while_it_is_written_leaves_nothing_of_it(tmp_path):
+    def entries():
+        yield "a", b"png", (1, 1)
+        assert os.listdir(tmp_path) == [".lq.lmdb.tmp"]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_lmdb(tmp_path / "lq.lmdb", entries(), 1000)
+    assert os.listdir(tmp_path) == []

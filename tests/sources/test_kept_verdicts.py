@@ -282,3 +282,17 @@ def test_dim_distrusts_it_as_well(folder, cache, tmp_path, reads, capsys):
         reads.clear()
         assert exit_code(*words, *more) == 0
         assert reads.total() == count
+
+
+def test_a_clock_that_was_ahead_once_keeps_no_verdict_for_ever(tmp_path, monkeypatch):
+    def cache_of(day):
+        monkeypatch.setattr(scan_store.time, "time", lambda: day * 86400)
+        return scan_store.VerdictCache(tmp_path)
+
+    cache_of(50_000).close()
+    for day in (20_000, 20_200):
+        cache = cache_of(day)
+        cache.put([(str(day).encode(), b"record")])
+        found = cache.get([b"20000", b"20200"])
+        cache.close()
+    assert found == {b"20200": b"record"}

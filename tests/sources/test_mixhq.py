@@ -214,6 +214,33 @@ def test_what_a_finished_mixhq_has_lost_beside_its_shards_is_made_again(name, fi
     assert file_hashes(out) == file_hashes(finished)
 
 
+@pytest.mark.parametrize("left", ["scan/a", "lock"])
+def test_what_a_build_that_was_stopped_right_behind_its_manifest_left_is_removed(
+    left, finished, texts, tmp_path
+):
+    """A signal leaves the ranges of the index pass, and SIGKILL the lock as well."""
+    out = shutil.copytree(finished, tmp_path / "mixhq")
+    (out / ".dimmagen/scan").mkdir(parents=True)
+    (out / ".dimmagen" / left).write_bytes(b"")
+    build(texts, out)
+    assert sorted(os.listdir(out)) == sorted(os.listdir(finished))
+
+
+def test_a_folder_that_goes_away_between_two_shards_gets_no_manifest(texts, tmp_path, monkeypatch):
+    write, out = mixhq._write_shard, tmp_path / "mixhq"
+
+    def and_remove(*arguments):
+        record = write(*arguments)
+        if record.name.endswith("-00000.tar"):
+            shutil.rmtree(out)
+        return record
+
+    monkeypatch.setattr(mixhq, "_write_shard", and_remove)
+    with pytest.raises(DimmagenError, match="mixhq was removed or moved while it was written to"):
+        build(texts, out)
+    assert not (out / "manifest.json").exists()
+
+
 def read_inputs(out):
     return json.loads((out / "manifest.json").read_text())["inputs"]
 

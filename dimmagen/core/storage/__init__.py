@@ -36,6 +36,7 @@ from dimmagen.core.storage.writing import (
     unfinished_folder,
     unfinished_name,
     write_result,
+    writing_errors,
 )
 
 __all__ = [
@@ -70,4 +71,5 @@ __all__ = [
     "unfinished_folder",
     "unfinished_name",
     "write_result",
+    "writing_errors",
 ]

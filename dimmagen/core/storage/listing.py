@@ -130,9 +130,10 @@ def stamp(path: str | os.PathLike) -> str:
 
 def stamp_of(facts: os.stat_result) -> str:
     """The :func:`stamp` of a local file, from what `os.stat` says of it."""
-    changed = max(facts.st_mtime_ns, facts.st_ctime_ns)
-    is_timeless = changed <= 0  # a disk that keeps no times, such as some of FUSE
-    if is_timeless or abs(time.time_ns() - changed) < _UNSETTLED_NS:
+    now, times = time.time_ns(), (facts.st_mtime_ns, facts.st_ctime_ns)
+    is_timeless = max(times) <= 0  # a disk that keeps no times, such as some of FUSE
+    # Each of both: a camera with a wrong clock sets the last modification to any time.
+    if is_timeless or any(abs(now - changed) < _UNSETTLED_NS for changed in times):
         return ""
     # A program can set the time of the last modification, but not that of the last change.
     return f"{facts.st_mtime_ns}.{facts.st_ctime_ns}.{facts.st_ino}"

@@ -2,9 +2,13 @@
 
 import errno
 import io
+import logging
 import os
 from collections.abc import Callable
+from functools import cache
 from typing import Any
+
+_log = logging.getLogger(__name__)
 
 
 class RangeReader(io.RawIOBase):
@@ -44,3 +48,11 @@ class RangeReader(io.RawIOBase):
         buffer[: len(data)] = data
         self._position += len(data)
         return len(data)
+
+
+@cache
+def tell_of_whole_files(server: str) -> None:
+    """Say once per server that it sends more than it is asked for."""
+    _log.warning(
+        "%s sends whole files where a part is asked for, which takes long: copy the data first", server
+    )

@@ -2,15 +2,14 @@
 that appear whole where an upload is written as it comes."""
 
 import io
-import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache, partial
+from functools import partial
 from typing import Any, BinaryIO, TypeVar, cast
 
 from dimmagen.core.errors import DimmagenError, RefusedError, UnavailableError
-from dimmagen.core.storage.range_reader import RangeReader
+from dimmagen.core.storage.range_reader import RangeReader, tell_of_whole_files
 
 _REFUSED = (401, 403)
 _NO_WRITING = (405, 501)
@@ -20,7 +19,6 @@ _HTTP = {"http", "https"}
 _OF_FILES = {"sftp", "ssh", "ftp", "smb"}
 _BLOCK = 4 * 2**20
 Read = TypeVar("Read")
-_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -99,16 +97,9 @@ def read_range(filesystem: Any, place: str, start: int, end: int) -> bytes:
     # What came is the whole file if it is more than was asked for, or ends where the file does.
     is_whole = start > 0 and _is_http(filesystem) and 0 < len(data) == filesystem.size(place)
     if len(data) > end - start or is_whole:
-        _tell_of_whole_files(place.split("/")[2] if "://" in place else place)
+        tell_of_whole_files(place.split("/")[2] if "://" in place else place)
         return data[start:end]
     return data
-
-
-@cache
-def _tell_of_whole_files(server: str) -> None:
-    _log.warning(
-        "%s sends whole files where a part is asked for, which takes long: copy the data first", server
-    )
 
 
 def open_reader(filesystem: Any, place: str, path: str) -> BinaryIO:

@@ -2,8 +2,9 @@
 
 Requests go through s3fs. botocore repeats them in its standard mode, with exponential backoff and jitter,
 after 500, 502, 503, 504, throttling, and connections that fail or time out. It does not see the body of a
-response, so an incomplete response is requested again here. Nothing is cached between two calls: changes by
-other processes are visible immediately.
+response, so an incomplete response is requested again here; one that is not S3's, such as a proxy's page, or
+not of the range that was asked for, is made one of 500. Nothing is cached between two calls: changes by other
+processes are visible immediately.
 """
 
 import errno
@@ -12,13 +13,14 @@ import io
 import logging
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, BinaryIO, ParamSpec, TypeVar, cast
 
 from dimmagen.core.errors import DimmagenError, RefusedError, UnavailableError, UsageError
-from dimmagen.core.storage.range_reader import RangeReader
+from dimmagen.core.storage.range_reader import RangeReader, tell_of_whole_files
 
 SCHEMES = ("s3://", "s3a://")
 ATTEMPTS = 8  # per request, in 35 seconds on average and at most 71; AWS_MAX_ATTEMPTS overrides it
@@ -33,6 +35,19 @@ _PARTS_AT_ONCE = 4
 _MAX_PARTS = 10_000
 _LISTING = ("isdir", "ls", "find")
 _NO_KEY = ("", "404", "NoSuchKey", "NoSuchUpload")
+_TOO_MANY = 429  # the status of stores such as Google's and Cloudflare's
+_OF_OBJECT = ("ETag", "LastModified")
+# Of each operation, what S3's answer has at least one of.
+_MARKS = {
+    "GetObject": _OF_OBJECT,
+    "HeadObject": _OF_OBJECT,
+    "PutObject": _OF_OBJECT,
+    "UploadPart": _OF_OBJECT,
+    "CreateMultipartUpload": ("UploadId",),
+    "CompleteMultipartUpload": ("ETag", "Key", "Location"),
+    "ListObjectsV2": ("Name", "KeyCount", "IsTruncated"),
+    "ListMultipartUploads": ("Bucket", "IsTruncated"),
+}
 
 _log = logging.getLogger(__name__)
 _last_told = float("-inf")  # by time.monotonic()
@@ -64,10 +79,20 @@ def _silences() -> int:
 
 
 def _after_attempt(
-    attempts: int, caught_exception: Exception | None, request_dict: dict[str, Any], **_: Any
+    response: tuple[Any, dict[str, Any]] | None,
+    operation: Any,
+    attempts: int,
+    caught_exception: Exception | None,
+    request_dict: dict[str, Any],
+    **_: Any,
 ) -> None:
     """Called by botocore after each attempt, before it decides on another one."""
     if caught_exception is None:  # there was an answer
+        if response and response[0].status_code == _TOO_MANY:
+            response[0].status_code = 503  # botocore knows other words for it
+        elif response and (fault := _fault_of(*response, operation.name, request_dict["headers"])):
+            response[0].status_code = 500
+            response[1]["Error"] = {"Code": "InternalError", "Message": fault}
         return
     from botocore.exceptions import ReadTimeoutError
 
@@ -77,6 +102,22 @@ def _after_attempt(
         if context[__name__] >= _silences():
             raise caught_exception
     _tell_of_waiting(request_dict["url"], caught_exception, attempts)
+
+
+def _fault_of(answer: Any, parsed: dict[str, Any], operation: str, headers: Any) -> str:
+    """Why an answer without an error is not S3's, or not of the range that was asked for; empty if it is."""
+    if answer.status_code >= 300:
+        return ""
+    marks = _MARKS.get(operation)
+    if marks and not any(name in parsed for name in marks):
+        return "the answer is not that of an S3 server, see AWS_ENDPOINT_URL"
+    if operation == "GetObject" and "Range" in headers and "ContentRange" in parsed:
+        start, last = map(int, re.findall(r"\d+", str(headers["Range"])))
+        given = [int(number) for number in re.findall(r"\d+", parsed["ContentRange"])]
+        last = min([last, *(size - 1 for size in given[2:])])
+        if given[:2] != [start, last] or parsed.get("ContentLength") != last - start + 1:
+            return f"{parsed.get('ContentLength')} bytes came, as {parsed['ContentRange']}"
+    return ""
 
 
 def _tell_of_waiting(url: str, error: Exception, attempt: int) -> None:
@@ -203,7 +244,7 @@ class S3:
         silences = 0
         for attempt in range(1, attempts() + 1):
             try:
-                return self._filesystem.cat_file(place, start=start, end=end)
+                return self._read(place, start, end)
             except Exception as error:
                 if start is not None and _code(error) in ("416", "InvalidRange"):
                     return b""
@@ -215,6 +256,27 @@ class S3:
                 _tell_of_waiting(f"s3://{place}", error, attempt)
                 time.sleep(random.random() * min(2 ** (attempt - 1), _MAX_WAIT))
         raise AssertionError("the last attempt returns or raises")
+
+    def _read(self, place: str, start: int | None, end: int | None) -> bytes:
+        """:meth:`cat_file` in one attempt."""
+        from fsspec.asyn import sync
+
+        filesystem = self._filesystem
+        bucket, key = place.split("/", 1)
+        asked = {} if start is None else {"Range": f"bytes={start}-{cast(int, end) - 1}"}
+
+        async def read() -> tuple[bool, bytes]:
+            found = await filesystem._call_s3("get_object", Bucket=bucket, Key=key, **asked)
+            try:
+                return bool(asked) and "ContentRange" not in found, await found["Body"].read()
+            finally:
+                found["Body"].close()
+
+        is_whole, data = sync(filesystem.loop, read)
+        if not is_whole:
+            return data
+        tell_of_whole_files(f"s3://{bucket}")
+        return data[start:end]
 
     def open(self, place: str, mode: str = "rb") -> BinaryIO:
         """An object for reading at random positions, a few MiB per request."""
@@ -305,12 +367,18 @@ def _code(error: BaseException) -> str:
 
 
 def _incomplete_response_errors() -> tuple[type[Exception], ...]:
-    """Errors raised while reading a response body that ends early or stalls."""
+    """Errors raised while reading a response body that ends early or stalls, or has another checksum."""
     from aiobotocore.response import AioReadTimeoutError
     from aiohttp import ClientPayloadError
-    from botocore.exceptions import IncompleteReadError, ResponseStreamingError
+    from botocore.exceptions import FlexibleChecksumError, IncompleteReadError, ResponseStreamingError
 
-    return (ClientPayloadError, ResponseStreamingError, IncompleteReadError, AioReadTimeoutError)
+    return (
+        ClientPayloadError,
+        ResponseStreamingError,
+        IncompleteReadError,
+        AioReadTimeoutError,
+        FlexibleChecksumError,
+    )
 
 
 def _explained(error: Exception, url: str) -> Exception:
@@ -327,6 +395,12 @@ def _explained(error: Exception, url: str) -> Exception:
         )
     if isinstance(error, FileNotFoundError) and _code(error) in _NO_KEY:
         return error
+    if _code(error) == "RequestTimeTooSkewed":
+        return RefusedError(
+            f"{url} is refused, as the clock of this machine is wrong ({reason})",
+            "set the clock and run the same command again",
+            path=url,
+        )
     if isinstance(error, PermissionError):
         return RefusedError(
             f"{url} is refused ({reason})",

@@ -60,11 +60,18 @@ def atomic_writer(path: str | os.PathLike) -> Iterator[BinaryIO]:
     local = local_path(path)
     if local is not None and _is_special_file(local):
         raise no_regular_file(path)
+    with writing_errors(path), _local_writer(Path(local)) if local else _remote_writer(path) as file:
+        yield file
+
+
+@contextmanager
+def writing_errors(path: str | os.PathLike) -> Iterator[None]:
+    """Turn what a disk says in the block, while a file is written, into a DimmagenError that names it."""
     try:
-        with _local_writer(Path(local)) if local else _remote_writer(path) as file:
-            yield file
+        yield
     except OSError as error:
-        raise _writing_error(error, os.fspath(path), is_local=local is not None) from error
+        is_local = local_path(path) is not None
+        raise _writing_error(error, os.fspath(path), is_local=is_local) from error
 
 
 def _writing_error(error: OSError, path: str, *, is_local: bool) -> DimmagenError:
@@ -94,18 +101,29 @@ def _writing_error(error: OSError, path: str, *, is_local: bool) -> DimmagenErro
 @contextmanager
 def _local_writer(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary, file = _open_unfinished(path)
-    try:
-        with file:
-            yield file
-            file.flush()
-            _sync(file.fileno(), path.parent)
-            _give_name(file, temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
+    is_own = False
+    for attempt in itertools.count(1):
+        temporary = path.with_name(unfinished_name(path.name))
+        try:  # begins before the file is there: a signal may come in between
+            with open(temporary, "x+b") as file:
+                is_own = abandoned.claim(file.fileno(), temporary) or attempt == _CLAIMS
+                if is_own:
+                    yield file
+                    file.flush()
+                    _sync(file.fileno(), path.parent)
+                    _give_name(file, temporary, path)
+        except BaseException:
+            _remove_quietly(temporary)
+            raise
+        if is_own:
+            break
+        _remove_quietly(temporary)
     sync_folder(path.parent)
+
+
+def _remove_quietly(temporary: Path) -> None:
+    with suppress(OSError):
+        temporary.unlink()
 
 
 def _give_name(file: BinaryIO, temporary: Path, path: Path) -> None:
@@ -117,19 +135,6 @@ def _give_name(file: BinaryIO, temporary: Path, path: Path) -> None:
             raise
         file.close()
         os.replace(temporary, path)
-
-
-def _open_unfinished(path: Path) -> tuple[Path, BinaryIO]:
-    """A new file under a temporary name, which belongs to this process until it is closed."""
-    for attempt in itertools.count(1):
-        temporary = path.with_name(unfinished_name(path.name))
-        file = open(temporary, "x+b")  # noqa: SIM115
-        if abandoned.claim(file.fileno(), temporary) or attempt == _CLAIMS:
-            return temporary, file
-        file.close()
-        with suppress(OSError):
-            temporary.unlink()
-    raise AssertionError  # it counts for ever
 
 
 @contextmanager
@@ -167,21 +172,21 @@ def unfinished_folder(folder: Path) -> Iterator[Path]:
     What killed processes left of it before is removed first.
     """
     remove_abandoned(folder.parent, [folder.name])
+    is_own = False
     for attempt in itertools.count(1):
-        temporary = folder.with_name(unfinished_name(folder.name))
-        temporary.mkdir(0o700)
-        descriptor = None if os.name == "nt" else os.open(temporary, os.O_RDONLY)
-        if descriptor is None or abandoned.claim(descriptor, temporary) or attempt == _CLAIMS:
-            break
-        os.close(descriptor)
-        with suppress(OSError):
-            temporary.rmdir()
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if descriptor is not None:
-            os.close(descriptor)
+        temporary, descriptor = folder.with_name(unfinished_name(folder.name)), None
+        try:  # as in _local_writer
+            temporary.mkdir(0o700)
+            descriptor = None if os.name == "nt" else os.open(temporary, os.O_RDONLY)
+            is_own = descriptor is None or abandoned.claim(descriptor, temporary) or attempt == _CLAIMS
+            if is_own:
+                yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            if descriptor is not None:
+                os.close(descriptor)
+        if is_own:
+            return
 
 
 def sync_folder(folder: Path) -> None:
