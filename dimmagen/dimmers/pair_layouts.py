@@ -28,6 +28,7 @@ from dimmagen.dimmers.pair_matching import (
 )
 from dimmagen.images.codec import IMAGE_EXTENSIONS
 from dimmagen.images.pair_names import (
+    PLAIN_WORDS,
     Side,
     evaluation_beside_training,
     is_evaluation,
@@ -141,12 +142,8 @@ def _places(folder: Path, given: Path, depth: int) -> Iterator[_Place]:
     """All places in a folder where pairs may be."""
     below = folder.relative_to(given).as_posix()
     inner = [path for path in _listing(folder) if path.is_dir()]
-    sides: dict[tuple[str, ...], dict[Side, list[Path]]] = {}
-    for path in inner:
-        if found := side_of(path.name):
-            sides.setdefault(found[1], {"dark": [], "light": []})[found[0]].append(path)
     used: set[Path] = set()
-    for rest, found_sides in sides.items():
+    for rest, found_sides in _sides(inner).items():
         for dark in found_sides["dark"]:
             for light in found_sides["light"]:
                 used |= {dark, light}
@@ -157,6 +154,21 @@ def _places(folder: Path, given: Path, depth: int) -> Iterator[_Place]:
         for path in inner:
             if path not in used:
                 yield from _places(path, given, depth - 1)
+
+
+def _sides(folders: Sequence[Path]) -> dict[tuple[str, ...], dict[Side, list[Path]]]:
+    """The folders of both sides by the other words of their names; without those that say what the files are
+    (`low_images`) where no folder has a partner with them."""
+    sides: dict[tuple[str, ...], dict[Side, list[Path]]] = {}
+    for ignored in (frozenset[str](), PLAIN_WORDS):
+        sides = {}
+        for path in folders:
+            if found := side_of(path.name):
+                rest = tuple(word for word in found[1] if word not in ignored)
+                sides.setdefault(rest, {"dark": [], "light": []})[found[0]].append(path)
+        if any(all(both.values()) for both in sides.values()):
+            break
+    return sides
 
 
 def _listing(folder: Path) -> list[Path]:

@@ -84,6 +84,21 @@ REAL_LAYOUTS = {
     "FiveK by expert": (".", {1: ("input/a0001.jpg", "expertC/a0001.png")}, ["a0001"]),
     "MIRNet": (".", {1: ("Input/desk.png", "GroundTruth/desk.png")}, ["desk"]),
     "BasicSR": (".", {1: ("LQ/a.png", "GT/a.png")}, ["a"]),
+    "RetinexNet_pytorch, EnlightenGAN": (
+        "final_dataset",
+        {
+            1: ("final_dataset/trainA/1.png", "final_dataset/trainB/1.png"),
+            8: ("final_dataset/testA/1.png", "final_dataset/testB/1.png"),
+        },
+        ["1"],
+    ),
+    "words without a separator": (
+        ".",
+        {1: ("trainLow/1.png", "trainHigh/1.png"), 8: ("testLow/2.png", "testHigh/2.png")},
+        ["1"],
+    ),
+    "exposures in two words": (".", {1: ("Under-Exposed/1.jpg", "Properly-Exposed/1.jpg")}, ["1"]),
+    "what the files are": (".", {1: ("low_light_images/1.png", "ground_truth/1.png")}, ["1"]),
     "one folder, after": (
         ".",
         {1: ("desk_low.jpg", "desk_high.jpg"), 2: ("tap-LOW.png", "tap-HIGH.png")},
