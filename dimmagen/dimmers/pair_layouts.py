@@ -23,6 +23,7 @@ from dimmagen.dimmers.pair_matching import (
     listed,
     matched,
     named_pairs,
+    not_read,
     without_first,
     without_last,
 )
@@ -99,7 +100,8 @@ def pairs_of_folder(folder: Path) -> FoundPairs:
         )
     files = _pairs_of_place(chosen[0])
     training, left = _without_evaluation(files, chosen[0])
-    return FoundPairs(training, _note(folder, chosen[0], places, left))
+    notes = _note(folder, chosen[0], places, left), not_read(_names(chosen[0]))
+    return FoundPairs(training, "; ".join(filter(None, notes)))
 
 
 def _for_training(places: Sequence[_Place]) -> list[_Place]:
@@ -202,13 +204,23 @@ def _files(side: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in files)
 
 
+def _names(place: _Place) -> Iterator[str]:
+    """The files of a place, below its sides."""
+    if place.dark == place.light:
+        yield from (path.name for path in _listing(place.dark) if not path.is_dir())
+        return
+    for side in (place.dark, place.light):
+        below = (path.relative_to(side).as_posix() for path in _files(side))
+        yield from (name for name in below if not is_system_path(name))
+
+
 def _is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_EXTENSIONS
 
 
 def _side_by_side(folder: Path) -> list[dict[Side, dict[Path, Hashable]]]:
     """The images of a folder that holds both sides with their keys, in every way that its names suggest."""
-    images = [path for path in _listing(folder) if _is_image(path) and path.is_file()]
+    images = [path for path in _listing(folder) if _is_image(path) and not path.is_dir()]
     readings: list[dict[Side, dict[Path, Hashable]]] = []
     for position, key_of in ((-1, without_last), (0, without_first)):
         sides: dict[Side, dict[Path, Hashable]] = {"dark": {}, "light": {}}
@@ -295,7 +307,7 @@ def _images(side: Path) -> dict[Path, PurePosixPath]:
     found, others = {}, Counter[str]()
     for path in sorted(_files(side)):
         below = path.relative_to(side).as_posix()
-        if is_system_path(below) or not path.is_file():
+        if is_system_path(below):
             continue
         if _is_image(path):
             found[path] = PurePosixPath(below).with_suffix("")

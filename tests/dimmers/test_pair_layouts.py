@@ -308,6 +308,22 @@ def test_a_side_without_images_is_told_with_what_it_has(others, said, tmp_path):
     assert refused(tmp_path).what.endswith(said)
 
 
+@pytest.mark.parametrize(
+    "pairs",
+    [("low/1.png", "high/1.png"), ("desk_low.png", "desk_high.png")],
+    ids=["two folders", "one folder"],
+)
+def test_images_that_are_not_read_are_told_beside_those_that_are(pairs, tmp_path, caplog):
+    make(tmp_path, {1: pairs})
+    for name in pairs:
+        for ending in (".NEF", ".jxl", ".txt", ".csv"):
+            (tmp_path / name).with_suffix(ending).write_text("raw")
+        (tmp_path / name).with_name("._a.nef").write_text("of macOS")
+    with caplog.at_level("INFO", "dimmagen"):
+        assert len(load_pairs(tmp_path)) == 1
+    assert caplog.messages == ["Note: left out, as such files are not read: 2 .nef, 2 .jxl"]
+
+
 @pytest.mark.needs("links")
 def test_pairs_behind_links_are_found_once_and_a_loop_ends(tmp_path):
     make(tmp_path, {1: ("there/low/1.png", "there/high/1.png"), 2: ("t/low/2.png", "t/high/2.png")})
