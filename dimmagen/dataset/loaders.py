@@ -15,7 +15,6 @@ from typing import Any, Generic, TypeVar, cast, overload
 
 import torch
 import webdataset as wds
-from webdataset.utils import pytorch_worker_info
 
 from dimmagen.core import arguments as kinds
 from dimmagen.core import storage
@@ -36,6 +35,7 @@ from dimmagen.dataset.loader_state import Position, delivered, new_seed, positio
 from dimmagen.dataset.manifest import Manifest, ShardEntry
 from dimmagen.dataset.pair_dataset import PairDataset
 from dimmagen.dataset.pair_stream import PairStream
+from dimmagen.dataset.ranks import rank_and_ranks
 from dimmagen.dataset.reader import open_pairs
 
 __all__ = ["PairBatch", "PairDataset", "PairLoader", "PairSample", "pair_loader"]
@@ -71,7 +71,7 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
     _next: Position | None = None
 
     def __iter__(self) -> Iterator[BatchT]:
-        refuse_other_rank(self.made_for, pytorch_worker_info()[:2])
+        refuse_other_rank(self.made_for, rank_and_ranks())
         return self._pass()
 
     def __len__(self) -> int:
@@ -262,7 +262,7 @@ def pair_loader(
     kinds.optional(kinds.function)("transform", transform)
     out = fspath(out)
     manifest = Manifest.load(out)
-    rank, world_size, _, _ = pytorch_worker_info()
+    rank, world_size = rank_and_ranks()
     shards = tuple(manifest.shards)
     if epoch is None:
         refuse_fewer_shards(out, len(shards), world_size)

@@ -104,6 +104,35 @@ def test_ranks_share_an_exact_pass(pair_set, monkeypatch):
         dimmagen.pair_loader(pair_set, batch_size=4)
 
 
+@pytest.mark.parametrize(("rank", "ranks"), [("2", "2"), ("-1", "-1"), ("x", "2"), ("0", "0"), ("1", "one")])
+def test_variables_that_name_no_rank_are_refused(tiny, monkeypatch, rank, ranks):
+    """Rank 2 of 2 got a loader without pairs; the others were Python's errors."""
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", ranks)
+    with pytest.raises(UsageError, match=f"RANK={rank} and WORLD_SIZE={ranks} do not name"):
+        dimmagen.pair_loader(tiny.out, batch_size=1)
+
+
+@pytest.mark.parametrize("given", [{"RANK": "", "WORLD_SIZE": ""}, {"RANK": "1"}, {"WORLD_SIZE": "2"}])
+def test_without_a_rank_all_pairs_are_read(tiny, monkeypatch, given):
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert len(dimmagen.pair_loader(tiny.out, batch_size=1)) == 4
+
+
+def test_the_rank_of_the_process_group_counts_and_not_that_of_the_machine(tiny, monkeypatch):
+    """Kubeflow's PyTorchJob writes the rank of the machine: its processes would all read the same pairs."""
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    keys = []
+    for rank in range(2):
+        monkeypatch.setattr(torch.distributed, "get_rank", lambda rank=rank: rank)
+        keys += keys_of(dimmagen.pair_loader(tiny.out, batch_size=1))
+    assert sorted(keys) == sorted(open_pairs(tiny.out).table["key"].to_pylist())
+
+
 def test_readers_that_do_not_know_the_process_group_read_their_own_rank_only(pair_set, monkeypatch):
     """As `spawn` and `forkserver` start them: from a pickle, in a process without the rank's environment."""
     keys = []
