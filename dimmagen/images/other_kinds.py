@@ -48,13 +48,9 @@ def other_kind(data: bytes) -> str:
     Returns:
         The end of a sentence that begins with the file's name.
     """
-    if not data:
-        return _EMPTY
     if reason := packed_or_missing(data):
         return reason
     beginning = data[:_BEGINNING_BYTES]
-    if not any(beginning):
-        return "begins with zeros only: its content was never written"
     if beginning[4:8] == b"ftyp":
         return RAW_FILE if beginning[8:12] == b"crx " else _CLIP if beginning[8:12] in _CLIP_BRANDS else ""
     for start, reason in _BY_BEGINNING:
@@ -66,7 +62,7 @@ def other_kind(data: bytes) -> str:
 
 
 def packed_or_missing(data: bytes) -> str:
-    """What hides a file, if its first bytes show that: it is packed, or something came in its place.
+    """What hides a file of any kind, if its first bytes show that: it is packed, empty, or another came.
 
     Args:
         data: its bytes, or the first ones.
@@ -74,6 +70,10 @@ def packed_or_missing(data: bytes) -> str:
     Returns:
         As :func:`other_kind`.
     """
+    if not data:
+        return _EMPTY
+    if not any(data[:_BEGINNING_BYTES]):
+        return "begins with zeros only: its content was never written"
     for start, reason in _PACKED:
         if data.startswith(start):
             return reason
