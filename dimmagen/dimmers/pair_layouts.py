@@ -29,7 +29,8 @@ from dimmagen.dimmers.pair_matching import (
 )
 from dimmagen.images.codec import IMAGE_EXTENSIONS
 from dimmagen.images.pair_names import (
-    PLAIN_WORDS,
+    EVALUATION_NAMES,
+    TRAINING_NAMES,
     Side,
     evaluation_beside_training,
     is_evaluation,
@@ -80,7 +81,7 @@ def pairs_of_folder(folder: Path) -> FoundPairs:
     Raises:
         UsageError: there are no pairs, there are several sets of them, or an image has no partner.
     """
-    places = list(_places(folder, folder, _DEPTH))
+    places = list(_places(folder, folder, _DEPTH)) or list(_places(folder, folder, _DEPTH, _of_one_split))
     if not places:
         raise _nothing_found(folder)
     chosen = _for_training(places)
@@ -140,12 +141,21 @@ def _note(folder: Path, place: _Place, places: Sequence[_Place], left: Sequence[
     return f"the pairs are those of {place.text}{others_told}"
 
 
-def _places(folder: Path, given: Path, depth: int) -> Iterator[_Place]:
-    """All places in a folder where pairs may be."""
+def _places(
+    folder: Path, given: Path, depth: int, of_one_set: Callable[[tuple[str, ...]], tuple[str, ...]] = tuple
+) -> Iterator[_Place]:
+    """All places in a folder where pairs may be.
+
+    Args:
+        folder: to search.
+        given: the folder that the user gave.
+        depth: of folders to search below it.
+        of_one_set: from the words of a folder's name without its side, those that its partner has as well.
+    """
     below = folder.relative_to(given).as_posix()
     inner = [path for path in _listing(folder) if path.is_dir()]
     used: set[Path] = set()
-    for rest, found_sides in _sides(inner).items():
+    for rest, found_sides in _sides(inner, of_one_set).items():
         for dark in found_sides["dark"]:
             for light in found_sides["light"]:
                 used |= {dark, light}
@@ -155,22 +165,23 @@ def _places(folder: Path, given: Path, depth: int) -> Iterator[_Place]:
     if depth:
         for path in inner:
             if path not in used:
-                yield from _places(path, given, depth - 1)
+                yield from _places(path, given, depth - 1, of_one_set)
 
 
-def _sides(folders: Sequence[Path]) -> dict[tuple[str, ...], dict[Side, list[Path]]]:
-    """The folders of both sides by the other words of their names; without those that say what the files are
-    (`low_images`) where no folder has a partner with them."""
+def _sides(
+    folders: Sequence[Path], of_one_set: Callable[[tuple[str, ...]], tuple[str, ...]]
+) -> dict[tuple[str, ...], dict[Side, list[Path]]]:
+    """The folders of both sides by the words that they have in common."""
     sides: dict[tuple[str, ...], dict[Side, list[Path]]] = {}
-    for ignored in (frozenset[str](), PLAIN_WORDS):
-        sides = {}
-        for path in folders:
-            if found := side_of(path.name):
-                rest = tuple(word for word in found[1] if word not in ignored)
-                sides.setdefault(rest, {"dark": [], "light": []})[found[0]].append(path)
-        if any(all(both.values()) for both in sides.values()):
-            break
+    for path in folders:
+        if found := side_of(path.name):
+            sides.setdefault(of_one_set(found[1]), {"dark": [], "light": []})[found[0]].append(path)
     return sides
+
+
+def _of_one_split(rest: tuple[str, ...]) -> tuple[str, ...]:
+    """The words for splits alone: `low_blur` and `high_sharp` are one set, `low_train` and `high_test` not."""
+    return tuple(word for word in rest if word in EVALUATION_NAMES | TRAINING_NAMES)
 
 
 def _listing(folder: Path) -> list[Path]:

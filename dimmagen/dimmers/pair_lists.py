@@ -13,13 +13,13 @@ from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.text import decoded
 from dimmagen.dimmers.pair_matching import FoundPairs, PairPaths, listed, name_pairs
-from dimmagen.images.pair_names import PAIR_NAMES, PLAIN_WORDS, evaluation_beside_training, side_of
+from dimmagen.images.pair_names import PAIR_NAMES, evaluation_beside_training, side_of
 
 _DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 _SPACE = " "  # where a list has none of these
 _SPLIT_COLUMNS = frozenset(("split", "subset", "partition"))
 _NAME_COLUMNS = frozenset(("name", "names", "id", "key", "pair", "scene"))
-_PATH_WORDS = PLAIN_WORDS | {"path", "file", "filename", "name"}
+_PATH_WORDS = frozenset(("path", "file", "filename", "image", "img", "photo", "name"))
 _EXCEL_HINT = re.compile(r"sep=(.)")
 
 

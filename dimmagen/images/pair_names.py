@@ -45,8 +45,6 @@ LIGHT_NAMES = frozenset(name for row in PAIR_NAMES for name in row.light)
 EVALUATION_NAMES = frozenset(("dev", "eval", "evaluation", "test", "testing", "val", "valid", "validation"))
 TRAINING_NAMES = frozenset(("train", "training", "our"))  # LOL's is our485
 
-PLAIN_WORDS = frozenset(("image", "images", "img", "imgs", "photo", "photos", "picture", "pictures"))
-
 # Beside these words, `low` and `high` say nothing of light.
 _OTHER_MEASURES = frozenset(("res", "resolution", "angle", "poly"))
 

@@ -99,6 +99,14 @@ REAL_LAYOUTS = {
     ),
     "exposures in two words": (".", {1: ("Under-Exposed/1.jpg", "Properly-Exposed/1.jpg")}, ["1"]),
     "what the files are": (".", {1: ("low_light_images/1.png", "ground_truth/1.png")}, ["1"]),
+    "LOL-Blur": (
+        ".",
+        {
+            1: ("train/low_blur/0001/1.png", "train/high_sharp_scaled/0001/1.png"),
+            8: ("test/low_blur/0002/1.png", "test/high_sharp_scaled/0002/1.png"),
+        },
+        ["1"],
+    ),
     "one folder, after": (
         ".",
         {1: ("desk_low.jpg", "desk_high.jpg"), 2: ("tap-LOW.png", "tap-HIGH.png")},
@@ -174,6 +182,7 @@ def test_any_dark_name_goes_with_any_light_name_in_any_case(dark, light, tmp_pat
         (["low/1.png", "high/1.png", "input/1.png", "gt/1.png"], ["{low,high}", "{input,gt}"]),
         (["low/1.png", "high/1.png", "normal/1.png"], ["{low,high}", "{low,normal}"]),
         (["low/1.png", "high/1.png", "a_low.png", "a_high.png"], ["{low,high}"]),
+        (["low_blur/1.png", "low_noise/1.png", "high_sharp/1.png"], ["{low_blur,high_sharp}", "{low_noise,"]),
         (
             ["Huawei/low/1.png", "Huawei/high/1.png", "Nikon/low/1.png", "Nikon/high/1.png"],
             ["Huawei", "Nikon"],
