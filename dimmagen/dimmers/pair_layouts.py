@@ -180,7 +180,7 @@ def _sides(
 
 
 def _of_one_split(rest: tuple[str, ...]) -> tuple[str, ...]:
-    """The words for splits alone: `low_blur` and `high_sharp` are one set, `low_train` and `high_test` not."""
+    """The words for splits: `low_blur` and `high_sharp` are one set, `low_train` and `high_test` are not."""
     return tuple(word for word in rest if word in EVALUATION_NAMES | TRAINING_NAMES)
 
 

@@ -298,6 +298,8 @@ NOT_MEANT = (
     "@eaDir/a.jpg/SYNOPHOTO_THUMB_XL.jpg",
     "$RECYCLE.BIN/$R1.jpg",
     "$Recycle.Bin/$R2.jpg",
+    "RECYCLER/S-1-5-21/Dc1.jpg",
+    "trip/_vti_cnf/b.jpg",
     "__MACOSX/trip/._b.jpg",
     "trip/._b.jpg",
     "trip/.git/deep/c.jpg",
@@ -326,6 +328,7 @@ def test_the_previews_of_photo_managers_are_no_photos(tmp_path, caplog):
         "immich/upload/a.jpg",
         "thumbs/mine.jpg",
         "cloud/files/preview/b.jpg",
+        "Takeout/Google Photos/Trash day/a.jpg",
     )
     made = (
         "Photos Library.photoslibrary/resources/derivatives/F/F88C_1_105_c.jpeg",
@@ -333,6 +336,7 @@ def test_the_previews_of_photo_managers_are_no_photos(tmp_path, caplog):
         "Old.photolibrary/Thumbnails/2014/a.jpg",
         "immich/thumbs/u/a-preview.jpg",
         "cloud/appdata_oc7/preview/1/64-64.jpg",
+        "Takeout/Google Photos/Trash/a.jpg",
     )
     files = {
         **dict.fromkeys((*kept, *made), PHOTO),
@@ -346,7 +350,7 @@ def test_the_previews_of_photo_managers_are_no_photos(tmp_path, caplog):
     with caplog.at_level("INFO", "dimmagen"):
         for place in (folder, make_zip(tmp_path / "a.zip", files=files)):
             assert [name for name, _ in contents(place)] == sorted(kept)
-    assert "5 files that a photo manager keeps" in caplog.text
+    assert "6 files that a photo manager keeps" in caplog.text
     library = folder / "Photos Library.photoslibrary"
     assert [name for name, _ in contents(library)] == ["originals/F/F88C.jpeg"]
     for named in (library / "resources", folder / "immich/thumbs"):
