@@ -47,8 +47,8 @@ _HIDDEN_CLIENT_NAMES = frozenset(
     )
 )
 # Reduced copies that photo managers keep: of libraries of Apple only the originals count (osxphotos' list of
-# them, github.com/RhetTbull/osxphotos/issues/50), of Nextcloud not its previews. Google's Takeout has what was
-# deleted.
+# them, github.com/RhetTbull/osxphotos/issues/50), of Nextcloud not its previews. Google's Takeout has deleted
+# photos.
 _PREVIEW = re.compile(
     r"(^|/)[^/]+\.(photoslibrary|photolibrary|migratedphotolibrary|aplibrary)/(?!(originals|masters)/)"
     r"|(^|/)appdata_[^/]+/preview/"
