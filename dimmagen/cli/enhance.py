@@ -196,7 +196,7 @@ def _brighten(
         cells.append((f"requested {level:.2f}, got {mean_lightness(light):.2f}", light))
     if len(asked) > 1:
         sheet = path.with_name(f"{path.name}-ladder.png")
-        storage.atomic_write(sheet, codec.encode_png(image_grid([cells])))
+        storage.atomic_write(sheet, codec.encode_png(image_grid([cells]), is_result=True))
         echo(f"{sheet} (the photo and its {len(asked)} results side by side)")
     return written
 
@@ -257,7 +257,7 @@ def _export(network_path: str, file: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, image: np.ndarray, metadata: codec.Metadata) -> dict[str, Any]:
-    storage.atomic_write(path, codec.encode_png(image, metadata))
+    storage.atomic_write(path, codec.encode_png(image, metadata, is_result=True))
     height, width, _ = image.shape
     lightness = mean_lightness(image)
     echo(f"{path} ({width}x{height}, lightness {lightness:.2f})")

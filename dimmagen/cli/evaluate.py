@@ -148,7 +148,7 @@ def evaluate(
     if json_path is not None:
         write_json(str(json_path), result)
     if sheet_path is not None:
-        storage.write_result(sheet_path, codec.encode_png(_sheet(scored)))
+        storage.write_result(sheet_path, codec.encode_png(_sheet(scored), is_result=True))
     return result
 
 

@@ -30,6 +30,7 @@ from dimmagen.cli.output import echo
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.registry import did_you_mean, unknown_name
+from dimmagen.core.text import decoded
 
 VARIABLES = "variables"
 _BUNDLED = Path(__file__).parent / "bundled"
@@ -129,7 +130,7 @@ def read_yaml(path: Path) -> dict:
                 code="wrong-format",
                 path=str(path),
             )
-        values = yaml.load(text.decode("utf-8"), _Loader) or {}
+        values = yaml.load(decoded(text), _Loader) or {}
     except OSError as error:
         raise UsageError(
             f"{path} cannot be read ({error.strerror})", "check the path", code="missing-path", path=str(path)

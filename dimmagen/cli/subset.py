@@ -1,6 +1,6 @@
 """`dimmagen subset`: selected pairs of a data set as a new data set."""
 
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 import click
 
@@ -9,6 +9,7 @@ from dimmagen.cli.options import Integer, Range, new_dataset_option
 from dimmagen.cli.progress import copied_with_bar, print_copied
 from dimmagen.cli.results import dataset_result
 from dimmagen.core.errors import UsageError
+from dimmagen.core.text import decoded
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.generate.subset import CRITERIA, Selection, write_subset
 
@@ -47,19 +48,19 @@ from dimmagen.generate.subset import CRITERIA, Selection, write_subset
 @click.option(
     "--keys",
     metavar="FILE",
-    type=click.File(),
+    type=click.File("rb"),
     help="Keep pairs whose key, or the key of their photo, is in this file, one per line; - reads the keys "
     "from standard input.",
 )
 @click.option(
     "--without-keys",
     metavar="FILE",
-    type=click.File(),
+    type=click.File("rb"),
     help="Leave out pairs whose key, or the key of their photo, is in this file, such as the one that "
     "`dimmagen leaks --keys` writes.",
 )
 def subset(
-    dataset: str, out: str, keys: TextIO | None, without_keys: TextIO | None, **criteria: Any
+    dataset: str, out: str, keys: BinaryIO | None, without_keys: BinaryIO | None, **criteria: Any
 ) -> dict[str, Any]:
     """Write the pairs of the data set DATASET that meet all criteria as a new data set with a manifest.
 
@@ -76,10 +77,9 @@ def subset(
     return dataset_result(out, manifest, of_pairs=len(pairs))
 
 
-def _keys(file: TextIO, option: str) -> tuple[str, ...]:
+def _keys(file: BinaryIO, option: str) -> tuple[str, ...]:
     try:
-        lines = (line.removeprefix("\ufeff").strip() for line in file)  # an editor's mark of UTF-8
-        listed = tuple(filter(None, lines))
+        listed = tuple(filter(None, map(str.strip, decoded(file.read()).splitlines())))
     except UnicodeDecodeError as error:
         raise UsageError(
             f"{option} {file.name} is not a text file ({error.reason})",

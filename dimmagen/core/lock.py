@@ -16,8 +16,6 @@ STATE = ".dimmagen"  # the subfolder in which a run keeps its state while it wri
 _LOCK = "lock"
 _ATTEMPTS = 20
 _OF_A_SET = ("manifest.json", "shards", "metadata", "catalog")
-# What a file system without locks says, in several words (Lustre without `-o flock`, some NFS).
-_UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 _log = logging.getLogger(__name__)
 _held: set[int] = set()  # descriptors of this process's locks
@@ -205,15 +203,20 @@ def _lock(state: str) -> int:
 
 
 def _locked(descriptor: int, state: str) -> bool:
-    """Lock an open file; False if another process has it. On a file system without locks a warning is all."""
+    """Lock an open file; False if another process has it. On a file system without locks a warning is all.
+
+    Such a file system says it in many words: ENOSYS (Lustre without `-o flock`), ENOLCK (NFS), ENOTSUP (SMB),
+    EIO (Ceph), EINVAL, EPERM. A disk that really fails does so when the run writes.
+    """
     try:
         return lock_descriptor(descriptor, blocking=False)
+    except BlockingIOError:
+        return False
     except OSError as error:
-        if error.errno not in _UNSUPPORTED:
-            raise
         _log.warning(
-            "the file system of %s does not support locks: do not start a second run there, as it would not "
-            "be refused",
+            "the file system of %s does not support locks (%s): do not start a second run there, as it would "
+            "not be refused",
             os.path.dirname(state),
+            error.strerror,
         )
         return True

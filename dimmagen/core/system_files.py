@@ -10,6 +10,8 @@ _SYSTEM_NAMES = frozenset(
     for name in (
         "__MACOSX",  # resource forks in zips made on macOS
         "$RECYCLE.BIN",
+        "RECYCLER",  # of older Windows
+        "_vti_cnf",  # thumbnails of FrontPage
         "System Volume Information",
         "Thumbs.db",
         "desktop.ini",
@@ -45,10 +47,12 @@ _HIDDEN_CLIENT_NAMES = frozenset(
     )
 )
 # Reduced copies that photo managers keep: of libraries of Apple only the originals count (osxphotos' list of
-# them, github.com/RhetTbull/osxphotos/issues/50), of Nextcloud not its previews.
+# them, github.com/RhetTbull/osxphotos/issues/50), of Nextcloud not its previews. Google's Takeout has deleted
+# photos.
 _PREVIEW = re.compile(
     r"(^|/)[^/]+\.(photoslibrary|photolibrary|migratedphotolibrary|aplibrary)/(?!(originals|masters)/)"
-    r"|(^|/)appdata_[^/]+/preview/",
+    r"|(^|/)appdata_[^/]+/preview/"
+    r"|(^|/)google photos/(trash|bin)/",
     re.IGNORECASE,
 )
 _IMMICH, _OF_IMMICH = "/.immich", frozenset(("thumbs", "encoded-video", "profile", "backups"))

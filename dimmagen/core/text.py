@@ -1,5 +1,6 @@
 """Text for people: counts with their nouns, and names, paths and settings of strangers made safe to show."""
 
+import codecs
 import html
 import os
 import re
@@ -27,6 +28,20 @@ def printable(text: str, keep: str = "\n\t") -> str:
         'cat\\x1b[2J.jpg'
     """
     return _UNSEEN.sub(lambda found: found[0] if found[0] in keep else _escaped(found[0]), text)
+
+
+def decoded(data: bytes) -> str:
+    """The text of a file that someone has written: UTF-8, or UTF-16 as PowerShell and Excel store it.
+
+    Raises:
+        UnicodeDecodeError: it is neither.
+
+    Example:
+        >>> decoded(b"\\xff\\xfea\\0"), decoded(b"\\xef\\xbb\\xbfa")
+        ('a', 'a')
+    """
+    is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return data.decode("utf-16" if is_utf16 else "utf-8-sig")
 
 
 def one_line(text: str) -> str:

@@ -102,17 +102,20 @@ def collate(samples: list) -> Any:
     """A batch as torch makes it, but with float32 for Python's floats, which torch makes float64.
 
     It is in the memory of the processor, whatever `torch.set_default_device` says: a worker process cannot
-    use a GPU that its parent uses.
+    use a GPU that its parent uses. In a worker process, torch stacks tensors in shared memory, and nothing is
+    left to be put there by the thread that sends them, whose errors no one is told.
     """
     with torch.device("cpu"):
-        return default_collate([_with_float32(sample) for sample in samples])
+        return default_collate([_with_tensors(sample) for sample in samples])
 
 
-def _with_float32(value: Any) -> Any:
+def _with_tensors(value: Any) -> Any:
     if type(value) is float:
         return torch.tensor(value, dtype=torch.float32)
+    if type(value) is int:
+        return torch.tensor(value)
     if type(value) is dict:
-        return {name: _with_float32(part) for name, part in value.items()}
+        return {name: _with_tensors(part) for name, part in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_with_float32(part) for part in value)
+        return type(value)(_with_tensors(part) for part in value)
     return value

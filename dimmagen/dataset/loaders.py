@@ -15,11 +15,11 @@ from typing import Any, Generic, TypeVar, cast, overload
 
 import torch
 import webdataset as wds
-from webdataset.utils import pytorch_worker_info
 
 from dimmagen.core import arguments as kinds
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
+from dimmagen.core.shared_memory import refuse_without_shared_memory, shared_memory_for
 from dimmagen.dataset.loader_checks import (
     refuse_below,
     refuse_fewer_shards,
@@ -36,6 +36,7 @@ from dimmagen.dataset.loader_state import Position, delivered, new_seed, positio
 from dimmagen.dataset.manifest import Manifest, ShardEntry
 from dimmagen.dataset.pair_dataset import PairDataset
 from dimmagen.dataset.pair_stream import PairStream
+from dimmagen.dataset.ranks import rank_and_ranks
 from dimmagen.dataset.reader import open_pairs
 
 __all__ = ["PairBatch", "PairDataset", "PairLoader", "PairSample", "pair_loader"]
@@ -71,7 +72,7 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
     _next: Position | None = None
 
     def __iter__(self) -> Iterator[BatchT]:
-        refuse_other_rank(self.made_for, pytorch_worker_info()[:2])
+        refuse_other_rank(self.made_for, rank_and_ranks())
         return self._pass()
 
     def __len__(self) -> int:
@@ -123,7 +124,7 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
 
     def _pass(self) -> Iterator[BatchT]:
         if self._is_changed():  # what it gives is not counted in batches
-            yield from super().__iter__()
+            yield from self._given()
             self._here = None
             return
         whole = self.identity.get("epoch") or sum(count or 0 for count in self.worker_batches)
@@ -131,11 +132,21 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
         if not left:
             self._next = None
         here: Position | None = None
-        for batch in itertools.islice(super().__iter__(), left):
+        for batch in itertools.islice(self._given(), left):
             here = here or self._here or Position(0, 0)  # which `iterator1` has just set
             self._here = here = Position(here.seed, here.batches + 1)
             yield cast(BatchT, batch)
         self._here = None
+
+    def _given(self) -> Iterator[Any]:
+        batches = super().__iter__()
+        while True:
+            with shared_memory_for("workers"):
+                try:
+                    batch = next(batches)
+                except StopIteration:
+                    return
+            yield batch
 
     def _is_changed(self) -> bool:
         """Whether stages, repetitions or another number of batches were added to what `pair_loader` made."""
@@ -241,7 +252,8 @@ def pair_loader(
         are float32 and int64. With a `transform`, batches of what it returns.
 
     Raises:
-        DimmagenError: the data set is not finished or is damaged; while reading, a shard is truncated.
+        DimmagenError: the data set is not finished or is damaged, or there is no room in shared memory; while
+            reading, a shard is truncated.
         UsageError: there are fewer shards than ranks in an exact pass, `drop_last` leaves a rank no batch,
             the process group is made after the loader (when it is read), an image is smaller than `crop`,
             images have several sizes and neither `crop` nor `transform` is given, or an argument is out of
@@ -262,7 +274,7 @@ def pair_loader(
     kinds.optional(kinds.function)("transform", transform)
     out = fspath(out)
     manifest = Manifest.load(out)
-    rank, world_size, _, _ = pytorch_worker_info()
+    rank, world_size = rank_and_ranks()
     shards = tuple(manifest.shards)
     if epoch is None:
         refuse_fewer_shards(out, len(shards), world_size)
@@ -276,7 +288,10 @@ def pair_loader(
         workers = min(workers, len(shards))
     _refuse_unsuitable_sizes(out, manifest, crop, has_one_size=batch_size > 1 and transform is None)
     start = torch.zeros(2 + max(workers, 1), dtype=torch.int64, device="cpu")
-    start = start.share_memory_() if workers else start
+    if workers:
+        refuse_without_shared_memory(workers, "workers")
+        with shared_memory_for("workers"):
+            start = start.share_memory_()
     buffer = buffer if shuffle else 0
     place = storage.local_path(out) or out  # for processes, and times, with another working directory
     stream = PairStream(place, shards, rank, epoch is not None, buffer, crop, transform, start)

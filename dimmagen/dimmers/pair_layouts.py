@@ -23,11 +23,14 @@ from dimmagen.dimmers.pair_matching import (
     listed,
     matched,
     named_pairs,
+    not_read,
     without_first,
     without_last,
 )
 from dimmagen.images.codec import IMAGE_EXTENSIONS
 from dimmagen.images.pair_names import (
+    EVALUATION_NAMES,
+    TRAINING_NAMES,
     Side,
     evaluation_beside_training,
     is_evaluation,
@@ -78,7 +81,7 @@ def pairs_of_folder(folder: Path) -> FoundPairs:
     Raises:
         UsageError: there are no pairs, there are several sets of them, or an image has no partner.
     """
-    places = list(_places(folder, folder, _DEPTH))
+    places = list(_places(folder, folder, _DEPTH)) or list(_places(folder, folder, _DEPTH, _of_one_split))
     if not places:
         raise _nothing_found(folder)
     chosen = _for_training(places)
@@ -98,7 +101,8 @@ def pairs_of_folder(folder: Path) -> FoundPairs:
         )
     files = _pairs_of_place(chosen[0])
     training, left = _without_evaluation(files, chosen[0])
-    return FoundPairs(training, _note(folder, chosen[0], places, left))
+    notes = _note(folder, chosen[0], places, left), not_read(_names(chosen[0]))
+    return FoundPairs(training, "; ".join(filter(None, notes)))
 
 
 def _for_training(places: Sequence[_Place]) -> list[_Place]:
@@ -137,16 +141,21 @@ def _note(folder: Path, place: _Place, places: Sequence[_Place], left: Sequence[
     return f"the pairs are those of {place.text}{others_told}"
 
 
-def _places(folder: Path, given: Path, depth: int) -> Iterator[_Place]:
-    """All places in a folder where pairs may be."""
+def _places(
+    folder: Path, given: Path, depth: int, of_one_set: Callable[[tuple[str, ...]], tuple[str, ...]] = tuple
+) -> Iterator[_Place]:
+    """All places in a folder where pairs may be.
+
+    Args:
+        folder: to search.
+        given: the folder that the user gave.
+        depth: of folders to search below it.
+        of_one_set: from the words of a folder's name without its side, those that its partner has as well.
+    """
     below = folder.relative_to(given).as_posix()
     inner = [path for path in _listing(folder) if path.is_dir()]
-    sides: dict[tuple[str, ...], dict[Side, list[Path]]] = {}
-    for path in inner:
-        if found := side_of(path.name):
-            sides.setdefault(found[1], {"dark": [], "light": []})[found[0]].append(path)
     used: set[Path] = set()
-    for rest, found_sides in sides.items():
+    for rest, found_sides in _sides(inner, of_one_set).items():
         for dark in found_sides["dark"]:
             for light in found_sides["light"]:
                 used |= {dark, light}
@@ -156,7 +165,23 @@ def _places(folder: Path, given: Path, depth: int) -> Iterator[_Place]:
     if depth:
         for path in inner:
             if path not in used:
-                yield from _places(path, given, depth - 1)
+                yield from _places(path, given, depth - 1, of_one_set)
+
+
+def _sides(
+    folders: Sequence[Path], of_one_set: Callable[[tuple[str, ...]], tuple[str, ...]]
+) -> dict[tuple[str, ...], dict[Side, list[Path]]]:
+    """The folders of both sides by the words that they have in common."""
+    sides: dict[tuple[str, ...], dict[Side, list[Path]]] = {}
+    for path in folders:
+        if found := side_of(path.name):
+            sides.setdefault(of_one_set(found[1]), {"dark": [], "light": []})[found[0]].append(path)
+    return sides
+
+
+def _of_one_split(rest: tuple[str, ...]) -> tuple[str, ...]:
+    """The words for splits: `low_blur` and `high_sharp` are one set, `low_train` and `high_test` are not."""
+    return tuple(word for word in rest if word in EVALUATION_NAMES | TRAINING_NAMES)
 
 
 def _listing(folder: Path) -> list[Path]:
@@ -190,13 +215,23 @@ def _files(side: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in files)
 
 
+def _names(place: _Place) -> Iterator[str]:
+    """The files of a place, below its sides."""
+    if place.dark == place.light:
+        yield from (path.name for path in _listing(place.dark) if not path.is_dir())
+        return
+    for side in (place.dark, place.light):
+        below = (path.relative_to(side).as_posix() for path in _files(side))
+        yield from (name for name in below if not is_system_path(name))
+
+
 def _is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_EXTENSIONS
 
 
 def _side_by_side(folder: Path) -> list[dict[Side, dict[Path, Hashable]]]:
     """The images of a folder that holds both sides with their keys, in every way that its names suggest."""
-    images = [path for path in _listing(folder) if _is_image(path) and path.is_file()]
+    images = [path for path in _listing(folder) if _is_image(path) and not path.is_dir()]
     readings: list[dict[Side, dict[Path, Hashable]]] = []
     for position, key_of in ((-1, without_last), (0, without_first)):
         sides: dict[Side, dict[Path, Hashable]] = {"dark": {}, "light": {}}
@@ -283,7 +318,7 @@ def _images(side: Path) -> dict[Path, PurePosixPath]:
     found, others = {}, Counter[str]()
     for path in sorted(_files(side)):
         below = path.relative_to(side).as_posix()
-        if is_system_path(below) or not path.is_file():
+        if is_system_path(below):
             continue
         if _is_image(path):
             found[path] = PurePosixPath(below).with_suffix("")

@@ -9,7 +9,9 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
+from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
+from dimmagen.core.text import decoded
 from dimmagen.dimmers.pair_matching import FoundPairs, PairPaths, listed, name_pairs
 from dimmagen.images.pair_names import PAIR_NAMES, evaluation_beside_training, side_of
 
@@ -94,9 +96,14 @@ def _without_evaluation(path: Path, rows: list[Row], columns: _Columns) -> tuple
 def _table(path: Path) -> tuple[list[Row], _Columns]:
     """The rows below the header, and the columns, with the delimiter that makes sense of the file."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = decoded(storage.read(path))
     except UnicodeDecodeError as error:
-        raise _wrong(path, f"is not UTF-8 text ({error.reason})") from None
+        raise UsageError(
+            f"{path} is not UTF-8 text ({error.reason})",
+            "save it as CSV in UTF-8",
+            code="wrong-format",
+            path=str(path),
+        ) from None
     if _is_json(text):
         raise _wrong(path, "is JSON, and not CSV")
     hint = _EXCEL_HINT.match(text)

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from dimmagen.core.errors import UsageError
 from dimmagen.images.pair_names import sid_scene, side_of_word, words
+from dimmagen.sources.other_formats import counted_others
 
 PairPaths = tuple[Path, Path]
 """The dark file and the light file."""
@@ -167,6 +168,12 @@ def matched(
         )
     light_of = {key: path for path, key in lights.items()}
     return [(path, light_of[key]) for path, key in darks.items()]
+
+
+def not_read(names: Iterable[str]) -> str:
+    """A note on images that are not read, such as RAW files beside a camera's JPEGs; empty without any."""
+    others = counted_others(names)
+    return f"left out, as such files are not read: {others}" if others else ""
 
 
 def listed(names: Iterable[str]) -> str:

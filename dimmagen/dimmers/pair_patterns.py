@@ -8,8 +8,9 @@ from pathlib import Path
 
 from dimmagen.core.errors import UsageError
 from dimmagen.core.system_files import is_system_name
-from dimmagen.dimmers.pair_matching import FoundPairs, matched, named_pairs
+from dimmagen.dimmers.pair_matching import FoundPairs, matched, named_pairs, not_read
 from dimmagen.images.codec import IMAGE_EXTENSIONS
+from dimmagen.sources.other_formats import counted_others
 
 _ARROW = "->"
 _FIELD = re.compile(r"\\\{([A-Za-z_][A-Za-z_0-9]*)\\\}")
@@ -37,17 +38,32 @@ def pairs_of_pattern(pattern: str) -> FoundPairs:
     order = sorted(light_fields)
 
     def keyed(text: str) -> dict[Path, Hashable]:
-        return {path: tuple(found[name] for name in order) for path, found in _globbed(text)}
-
-    lights = keyed(light_pattern)
-    # `{scene}/*.jpg -> all/{scene}.jpg` has the light images on both sides.
-    darks = {path: key for path, key in keyed(dark_pattern).items() if path not in lights}
-    for text, images in ((dark_pattern, darks), (light_pattern, lights)):
+        found = dict(_globbed(text))
+        names.extend(path.name for path in found)
+        images = [path for path in found if path.suffix.lower() in IMAGE_EXTENSIONS]
         if not images:
+            others = counted_others(path.name for path in found)
             raise UsageError(
-                f"no image matches {text}", "correct the pattern", code="missing-path", pattern=pattern
+                f"no image matches {text}{f', but {others}' if others else ''}",
+                f"convert them to one of {', '.join(IMAGE_EXTENSIONS)}" if others else "correct the pattern",
+                code="missing-path",
+                pattern=pattern,
             )
-    return FoundPairs(named_pairs(matched(pattern, darks, lights, many=True), Path()))
+        return {path: tuple(found[path][name] for name in order) for path in images}
+
+    names: list[str] = []
+    lights, darks = keyed(light_pattern), keyed(dark_pattern)
+    # `{scene}/*.jpg -> all/{scene}.jpg` has the light images on both sides.
+    darks = {path: key for path, key in darks.items() if path not in lights}
+    if not darks:
+        raise UsageError(
+            f"no image matches {dark_pattern} and not {light_pattern}",
+            "correct the pattern",
+            code="missing-path",
+            pattern=pattern,
+        )
+    pairs = named_pairs(matched(pattern, darks, lights, many=True), Path())
+    return FoundPairs(pairs, not_read(names))
 
 
 def is_pattern(path: str) -> bool:
@@ -60,7 +76,7 @@ def _fields(pattern: str) -> set[str]:
 
 
 def _globbed(pattern: str) -> Iterator[tuple[Path, dict[str, str]]]:
-    """The images that match one side of a pattern, with the values of its fields."""
+    """The files that match one side of a pattern, with the values of its fields."""
     text = pattern.replace(os.sep, "/")
     seen: set[str] = set()
 
@@ -76,10 +92,5 @@ def _globbed(pattern: str) -> Iterator[tuple[Path, dict[str, str]]]:
     for name in sorted(glob.glob(wildcards)):
         path = Path(name)
         match = re.fullmatch(expression, name.replace(os.sep, "/"))
-        if (
-            match
-            and path.suffix.lower() in IMAGE_EXTENSIONS
-            and path.is_file()
-            and not is_system_name(path.name)
-        ):
+        if match and not path.is_dir() and not is_system_name(path.name):
             yield path, match.groupdict()

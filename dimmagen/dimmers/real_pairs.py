@@ -7,7 +7,7 @@ describes them.
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,7 +112,7 @@ def load_pairs(path: str | Path, names: Sequence[str] | None = None) -> list[Rea
     Raises:
         UsageError: the path or a name does not exist, an image has no partner, there are no pairs, or they
             can be read in several ways.
-        DimmagenError: an image cannot be decoded.
+        DimmagenError: images cannot be decoded; all of them are named.
     """
     found = _find(path)
     if found.note:
@@ -128,7 +128,19 @@ def load_pairs(path: str | Path, names: Sequence[str] | None = None) -> list[Rea
                 name=missing[0],
             )
         files = {name: files[name] for name in names}
-    return [_read_pair(name, dark, light) for name, (dark, light) in files.items()]
+    pairs, reasons = [], {}
+    for name, sides in files.items():
+        decoded = []
+        for path in sides:
+            try:
+                decoded.append(_read(path))
+            except ImageError as error:
+                reasons[path] = error.reason
+        if len(decoded) == 2:
+            pairs.append(_pair(name, *decoded))
+    if reasons:
+        raise _unreadable(reasons)
+    return pairs
 
 
 def split_held_out(pairs: Sequence[RealPair], names: Sequence[str]) -> tuple[list[RealPair], list[RealPair]]:
@@ -368,19 +380,30 @@ def _refuse_no_list(path: Path) -> None:
     raise UsageError(f"{path} {what}", todo, code="wrong-format", path=str(path))
 
 
-def _read_pair(name: str, dark: Path, light: Path) -> RealPair:
-    dark_data, light_data = storage.read(dark), storage.read(light)
-    (dark_pixels, facts), (light_pixels, _) = _decode(dark_data, dark), _decode(light_data, light)
-    quality = jpeg_quality(dark_data)
-    former = 0 if quality else former_jpeg_quality(_before_icc(dark_data, dark_pixels, facts))
+_Decoded = tuple[bytes, np.ndarray, ImageFacts]
+"""An image: the bytes of its file, uint8 (H, W, 3) sRGB, and what is known of it."""
+
+
+def _read(path: Path) -> _Decoded:
+    if not path.is_file():
+        what = "is a device or a pipe, not a file" if path.exists() else "is a broken link"
+        raise ImageError("unreadable", what)
+    data = storage.read(path)
+    return data, *decode_rgb8(data, color_managed=True)
+
+
+def _pair(name: str, dark: _Decoded, light: _Decoded) -> RealPair:
+    data, pixels, facts = dark
+    quality = jpeg_quality(data)
+    former = 0 if quality else former_jpeg_quality(_before_icc(data, pixels, facts))
     return RealPair(
         name,
-        dark_pixels,
-        light_pixels,
-        hashing.sha256(dark_data),
-        hashing.sha256(light_data),
+        pixels,
+        light[1],
+        hashing.sha256(data),
+        hashing.sha256(light[0]),
         quality or former,
-        camera_name(dark_data),
+        camera_name(data),
         former > 0,
     )
 
@@ -390,13 +413,15 @@ def _before_icc(data: bytes, pixels: np.ndarray, facts: ImageFacts) -> np.ndarra
     return decode_rgb8(data, is_whole=True)[0] if "icc" in facts.transform.split("+") else pixels
 
 
-def _decode(data: bytes, path: Path) -> tuple[np.ndarray, ImageFacts]:
-    try:
-        return decode_rgb8(data, color_managed=True)
-    except ImageError as error:
-        raise DimmagenError(
-            f"{path}: {error.reason}",
-            "replace it",
-            code="unreadable-image",
-            path=str(path),
-        ) from None
+def _unreadable(reasons: Mapping[Path, str]) -> DimmagenError:
+    """The error of all images that cannot be decoded: data sets of hundreds of pairs have several."""
+    told = [f"{path}: {reason}" for path, reason in reasons.items()]
+    if (more := len(told) - _MAX_WARNINGS) > 0:
+        told[_MAX_WARNINGS:] = [f"and {more} more"]
+    return DimmagenError(
+        "; ".join(told),
+        "replace it" if len(reasons) == 1 else "replace them",
+        code="unreadable-image",
+        path=str(next(iter(reasons))),
+        paths=[str(path) for path in reasons],
+    )

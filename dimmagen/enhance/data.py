@@ -5,7 +5,6 @@ batch n continues exactly like one that was read up to there.
 """
 
 import itertools
-import multiprocessing
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from webdataset.filters import shuffle
 from dimmagen.core import keyed_random, storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.machine import is_machine_trouble, machine_error
+from dimmagen.core.shared_memory import refuse_without_shared_memory, shared_memory_for
 from dimmagen.core.tar import samples
 from dimmagen.core.text import pluralize
 from dimmagen.dimmers.real_pairs import RealPair
@@ -28,8 +28,6 @@ from dimmagen.enhance.training_shards import TrainingShard
 from dimmagen.images import codec
 
 SHUFFLE_BUFFER = 64  # encoded samples: small at a megabyte each; shards are shuffled as well
-# Semaphores in shared memory that a DataLoader makes, and as many again.
-_LOCKS, _LOCKS_PER_LOADER = 16, 6
 _CHECK_DATA_SET = "check the data set with `verify(data)`"
 
 
@@ -125,46 +123,20 @@ class ShardBatches:
         if self.loaders == 0:
             batches: Iterator = iter(stream)
         else:
-            _refuse_without_shared_memory(self.loaders)
+            refuse_without_shared_memory(self.loaders, "loaders")
             batches = iter(DataLoader(stream, batch_size=None, num_workers=self.loaders, prefetch_factor=4))
         while True:
-            try:
+            with shared_memory_for("loaders"):
                 batch = next(batches)
-            except RuntimeError as error:  # of a loader that was killed, by SIGBUS for one
-                if "shared memory" not in str(error):
-                    raise
-                raise _no_shared_memory("is full") from error
             if isinstance(batch, DimmagenError):
                 raise batch
             yield batch
 
 
-def _refuse_without_shared_memory(loaders: int) -> None:
-    """Loaders hand their batches over in shared memory: a container may have none that can be written to.
-
-    A DataLoader that finds none for its locks cannot even be dropped without a traceback.
-    """
-    try:
-        _ = [multiprocessing.Lock() for _ in range(_LOCKS + _LOCKS_PER_LOADER * loaders)]
-    except OSError as error:
-        raise _no_shared_memory(f"cannot be used ({error.strerror})") from error
-
-
 def _shared(batch: Batch) -> Batch:
     """The batch in shared memory. A DataLoader without room for it would lose it, and wait for it forever."""
-    try:
+    with shared_memory_for("loaders"):
         return batch.share_memory()
-    except RuntimeError as error:
-        raise _no_shared_memory("is full") from error
-
-
-def _no_shared_memory(what: str) -> DimmagenError:
-    return DimmagenError(
-        f"the shared memory of this machine (/dev/shm on Linux) {what}",
-        "give fewer `loaders` or `loaders=0`, or the container more of it (its shm-size)",
-        code="machine",
-        parameter="loaders",
-    )
 
 
 class _Stream(IterableDataset):

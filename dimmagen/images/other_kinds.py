@@ -1,12 +1,20 @@
-"""What a file is that has the name of an image and is none, or one of a kind that is not read."""
+"""What a file is that has the name of an image or an archive and is none, or of a kind that is not read."""
 
 _EMPTY = "is empty: it has 0 bytes"
 _LFS = "is a pointer of Git LFS in the place of a file: fetch the files with `git lfs pull`"
 _PAGE = "is a web page or the message of a server: its download failed"
 RAW_FILE = "is a RAW file: develop it to PNG, TIFF or JPEG first"
 _CLIP = "is a clip: the source inter4k takes its first and last frame"
-_BY_BEGINNING = (
+_PACKED = (
     (b"version https://git-lfs", _LFS),
+    (b"\x1f\x8b", "is a file packed with gzip: unpack it first"),
+    (b"BZh", "is a file packed with bzip2: unpack it first"),
+    (b"\xfd7zXZ\0", "is a file packed with xz: unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "is a file packed with Zstandard: unpack it first"),
+    (b"7z\xbc\xaf\x27\x1c", "is a 7z archive: unpack it first"),
+    (b"Rar!\x1a\x07", "is a RAR archive: unpack it first"),
+)
+_BY_BEGINNING = (
     (b"\xff\x0a", "is a JPEG XL file: convert it to PNG or JPEG first"),
     (b"\0\0\0\x0cJXL ", "is a JPEG XL file: convert it to PNG or JPEG first"),
     (b"\0\0\0\x0cjP  ", "is a JPEG 2000 file: convert it to PNG or JPEG first"),
@@ -23,7 +31,6 @@ _BY_BEGINNING = (
     (b"\0MRM", RAW_FILE),
     (b"%PDF", "is a PDF file: convert it to PNG or JPEG first"),
     (b"PK\x03\x04", "is a zip file: give it as a source by its own name"),
-    (b"\x1f\x8b", "is a file packed with gzip: unpack it first"),
     (b"II*\0", "is a TIFF of a kind that Pillow does not read: convert it to 8 or 16 bits per sample first"),
     (b"MM\0*", "is a TIFF of a kind that Pillow does not read: convert it to 8 or 16 bits per sample first"),
 )
@@ -41,11 +48,9 @@ def other_kind(data: bytes) -> str:
     Returns:
         The end of a sentence that begins with the file's name.
     """
-    if not data:
-        return _EMPTY
+    if reason := packed_or_missing(data):
+        return reason
     beginning = data[:_BEGINNING_BYTES]
-    if not any(beginning):
-        return "begins with zeros only: its content was never written"
     if beginning[4:8] == b"ftyp":
         return RAW_FILE if beginning[8:12] == b"crx " else _CLIP if beginning[8:12] in _CLIP_BRANDS else ""
     for start, reason in _BY_BEGINNING:
@@ -53,7 +58,26 @@ def other_kind(data: bytes) -> str:
             return reason
     if (precision := _jpeg_precision(data)) not in (0, 8):
         return f"is a JPEG of {precision} bits per sample: convert it to 8 bits first"
-    text = beginning.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return ""
+
+
+def packed_or_missing(data: bytes) -> str:
+    """What hides a file of any kind, if its first bytes show that: it is packed, empty, or another came.
+
+    Args:
+        data: its bytes, or the first ones.
+
+    Returns:
+        As :func:`other_kind`.
+    """
+    if not data:
+        return _EMPTY
+    if not any(data[:_BEGINNING_BYTES]):
+        return "begins with zeros only: its content was never written"
+    for start, reason in _PACKED:
+        if data.startswith(start):
+            return reason
+    text = data[:_BEGINNING_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if b"<svg" in text:
         return "is an SVG drawing: convert it to PNG first"
     return _PAGE if text.startswith((b"<!doctype html", b"<html", b"<?xml", b'{"')) else ""

@@ -51,18 +51,26 @@ _OTHER_MEASURES = frozenset(("res", "resolution", "angle", "poly"))
 _SID_NAME = re.compile(r"(\d{5})_\d{2}_\d+(\.\d+)?s")  # 10019_00_0.033s: scene, number in the burst, seconds
 _SID_EVALUATION = ("1", "2")  # first digits of a scene: test and validation; 0 is training
 
+# Of trainers for two sets of images, A to B: EnlightenGAN's trainA, trainB, testA, testB.
+_SETS: dict[str, Side] = {"a": "dark", "b": "light"}
+
 _WORD = re.compile(r"[^\W\d_]+|\d+")
-_COMPOUND = re.compile(r"(low|normal)[\W_]?(?=light)|(ground)[\W_]?(?=truth)|(expert)[\W_]?(?=c\b)")
+_CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")  # trainLow, GroundTruth
+_COMPOUND = re.compile(
+    r"(low|normal)[\W_]?(?=light)|(ground)[\W_]?(?=truth)|(expert)[\W_]?(?=c(?![^\W\d_]))"
+    r"|(under|properly|well)[\W_]?(?=expos)"
+)
 
 
 def words(name: str) -> tuple[str, ...]:
     """The words and numbers of a name, in lower case: `Low_train` is low, train; `low00001` is low, 00001.
 
     Example:
-        >>> words("VE-LOL-Low_train"), words("Low-Light")
-        (('ve', 'lol', 'low', 'train'), ('lowlight',))
+        >>> words("VE-LOL-Low_train"), words("Low-Light"), words("testLow")
+        (('ve', 'lol', 'low', 'train'), ('lowlight',), ('test', 'low'))
     """
-    composed = unicodedata.normalize("NFC", name).lower()  # macOS and others write accents in different ways
+    composed = unicodedata.normalize("NFC", name)  # macOS and others write accents in different ways
+    composed = _CAMEL_CASE.sub("_", composed).lower()
     return tuple(_WORD.findall(_COMPOUND.sub(lambda match: next(filter(None, match.groups())), composed)))
 
 
@@ -77,8 +85,12 @@ def side_of(name: str) -> tuple[Side, tuple[str, ...]] | None:
     Example:
         >>> side_of("Low_train"), side_of("expertC_gt"), side_of("photos"), side_of("low-res")
         (('dark', ('train',)), ('light', ()), None, None)
+        >>> side_of("testB"), side_of("B")
+        (('light', ('test',)), None)
     """
     parts = words(name)
+    if len(parts) == 2 and parts[1] in _SETS and parts[0] in EVALUATION_NAMES | TRAINING_NAMES:
+        return _SETS[parts[1]], parts[:1]
     found = {side for word in parts if (side := side_of_word(word))}
     if len(found) != 1 or _OTHER_MEASURES & {*parts}:
         return None

@@ -9,9 +9,14 @@ import numpy as np
 from dimmagen.images.facts import Metadata
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_FIRST_CHUNK = 33  # bytes of the signature and the header before it
 
 
-def encode_png(pixels: np.ndarray, metadata: Metadata | None = None) -> bytes:
+RESULT = ("Software", "dimmagen")
+"""The keyword and text of the chunk that distinguishes results for people, such as sheets, from photos."""
+
+
+def encode_png(pixels: np.ndarray, metadata: Metadata | None = None, is_result: bool = False) -> bytes:
     """Encode a PNG file whose bytes depend only on the pixels and the metadata.
 
     Row filter "up", one IDAT chunk, Huffman codes only (:mod:`dimmagen.images.png_deflate`): about 2 ms for
@@ -20,6 +25,7 @@ def encode_png(pixels: np.ndarray, metadata: Metadata | None = None) -> bytes:
     Args:
         pixels: uint8 (H, W, 3) RGB.
         metadata: written beside the pixels; None for none.
+        is_result: whether it is one for people, see :func:`is_result_png`.
 
     Raises:
         ValueError: the pixels have another type or shape, or there are none.
@@ -37,7 +43,17 @@ def encode_png(pixels: np.ndarray, metadata: Metadata | None = None) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     compressed = compress(filtered)
     del filtered  # a large image must not be in memory more often than needed
-    return _png_file(header, _metadata_chunks(metadata) if metadata else (), compressed)
+    beside = [_result_chunk()] if is_result else []
+    return _png_file(header, [*beside, *_metadata_chunks(metadata or Metadata())], compressed)
+
+
+def is_result_png(data: bytes) -> bool:
+    """Whether a file is a sheet or an enhanced photo that dimmagen wrote, and no one has changed since."""
+    return data.startswith(PNG_SIGNATURE) and data.startswith(_result_chunk(), _FIRST_CHUNK)
+
+
+def _result_chunk() -> bytes:
+    return chunk(b"tEXt", b"\0".join(part.encode() for part in RESULT))
 
 
 def encode_mask_png(mask: np.ndarray, palette: bytes = b"") -> bytes:

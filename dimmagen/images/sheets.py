@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from dimmagen.images.pillow_settings import default_settings
+from dimmagen.images.png import RESULT
 
 CELL = 320  # pixels: maximum side of an image in the grid
 _CAPTION = 20
@@ -106,8 +108,9 @@ def _thumbnail(pixels: np.ndarray, width: int) -> Image.Image:
 
 def png_bytes(sheet: Image.Image) -> bytes:
     """The PNG file of a sheet; its bytes depend on the version of zlib in Pillow."""
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
+    buffer, info = io.BytesIO(), PngInfo()
+    info.add_text(*RESULT)
+    sheet.save(buffer, "PNG", pnginfo=info)
     return buffer.getvalue()
 
 

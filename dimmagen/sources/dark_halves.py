@@ -35,8 +35,8 @@ def dark_halves(names: Iterable[str]) -> dict[str, str]:
         names: POSIX paths below a source.
 
     Example:
-        >>> dark_halves(["Low/low1.png", "Normal/normal1.png", "desk_dark.jpg", "night/owl.jpg"])
-        {'Low/low1.png': 'Normal/normal1.png'}
+        >>> dark_halves(["Low/low1.png", "Normal/normal1.png", "aDark.jpg", "aLight.jpg", "night/owl.jpg"])
+        {'Low/low1.png': 'Normal/normal1.png', 'aDark.jpg': 'aLight.jpg'}
     """
     sides: dict[Side, dict[_Key, list[str]]] = {"dark": {}, "light": {}}
     for name in names:
@@ -49,14 +49,14 @@ def dark_halves(names: Iterable[str]) -> dict[str, str]:
 def _side_and_key(name: str) -> tuple[Side, _Key] | None:
     """The side that a path names, and the path without its words for sides; None for none and for both."""
     folder, base = posixpath.split(unicodedata.normalize("NFC", name))
-    parts = [*map(_part, folder.lower().split("/")), _side_of_file(base.lower().rpartition(".")[0])]
+    parts = [*map(_part, folder.split("/")), _side_of_file(base.rpartition(".")[0])]
     sides = {side for side, _ in parts if side}
     return (sides.pop(), tuple(rest for _, rest in parts)) if len(sides) == 1 else None
 
 
 def _side_of_file(stem: str) -> tuple[Side | None, str | tuple[str, ...]]:
     found = side_of(stem)
-    return found if found else (None, stem)
+    return found if found else (None, stem.lower())
 
 
 _part = lru_cache(4096)(_side_of_file)

@@ -8,7 +8,9 @@ from dimmagen.sources import rules
 from dimmagen.sources.base import StillSource
 
 _DARK_NAME = re.compile(r"(^|[_.-])(low|dark|input|short|lq)$|^(low|dark|lq)[_-]?[0-9]+$")
-_ROOT_NAMES = DARK_NAMES | {"low_light", "low-light"}  # of the folder that was given: whole names alone
+# Of the folder that was given, whole names alone.
+_DARK_ROOTS = DARK_NAMES | {"low_light", "low-light", "traina", "testa"}
+_EVALUATION_ROOTS = EVALUATION_NAMES | {"eval15", "testb"}
 
 
 class Lol(StillSource):
@@ -19,12 +21,12 @@ class Lol(StillSource):
     terms = "LOL data set: free for research"
 
     def judge_name(self, name: str) -> rules.Verdict:
-        root, *path = name.lower().split("/")
-        folders, file = path[:-1], path[-1]
+        root, *folders, file = name.split("/")
+        root, file = root.lower(), file.lower()
         sides = [found[0] for found in map(side_of, folders) if found]
-        if sides[-1:] == ["dark"] or (not sides and root in _ROOT_NAMES):
+        if sides[-1:] == ["dark"] or (not sides and root in _DARK_ROOTS):
             return rules.rejected("lol-dark", "lies in a folder of dark pictures")
-        if any(map(is_evaluation, folders)) or root in EVALUATION_NAMES | {"eval15"}:
+        if any(map(is_evaluation, folders)) or root in _EVALUATION_ROOTS:
             return rules.rejected("lol-evaluation", "belongs to LOL's evaluation split")
         if is_sid_evaluation(file.rsplit(".", 1)[0]):
             return rules.rejected("lol-evaluation", "is a test or validation scene of SID by its first digit")

@@ -1,6 +1,7 @@
 """Pictures and clips that a source does not read: they are rejected by name, with what to do about it."""
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable
 
 from dimmagen.images.codec import IMAGE_EXTENSIONS
 
@@ -58,6 +59,17 @@ def other_format(name: str, extensions: Collection[str]) -> str:
     if ending in IMAGE_EXTENSIONS:
         return "is a picture of a format that this source does not take"
     return ""
+
+
+def counted_others(names: Iterable[str]) -> str:
+    """How many of some files are images or clips that are not read, by their endings.
+
+    Example:
+        >>> counted_others(["a.jpg", "a.NEF", "b.nef", "c.jxl", "notes.txt"])
+        '2 .nef, 1 .jxl'
+    """
+    endings = Counter(ending_of(name) for name in names if other_format(name, IMAGE_EXTENSIONS))
+    return ", ".join(f"{count} {ending}" for ending, count in endings.most_common())
 
 
 def ending_of(name: str) -> str:

@@ -10,11 +10,14 @@ from dimmagen.sources.mixhq_reading import has_mixhq_manifest
 
 BARE_MIXHQ = "a MixHQ without its catalog"
 _EITHER = "a data set or a MixHQ"  # with neither metadata nor a catalog
+_RUN, _NETWORKS = {"run.json", "log.csv"}, {"best.safetensors", "checkpoint.safetensors"}
+_PROFILE = {"profile.json", "profile.png"}
 _MARKS = frozenset(
     {"manifest.json", "shards", "metadata", "catalog", "export.json", ".export-begun.json", STATE}
+    | {*_RUN, *_NETWORKS, *_PROFILE}
 )
-# Folders of a data set or a MixHQ in which its files lie; an export's images may lie in any.
-_PARTS = frozenset({"shards", "metadata", "rejected", "catalog"})
+# Folders of a data set, a MixHQ or a run in which its files lie; an export's images may lie in any.
+_PARTS = frozenset({"shards", "metadata", "rejected", "catalog", "validation"})
 _SHARD_MEMBER = re.compile(r"[a-z0-9]+-[0-9a-f]{16}(-first|-last)?(-v[0-9]+)?\.(dark|light)\.(png|jpg|webp)")
 
 
@@ -22,14 +25,17 @@ def kind_of(names: Collection[str]) -> str:
     """What a folder is, by the names directly in it.
 
     Returns:
-        `a data set`, `a MixHQ`, `a data set or a MixHQ`, `an export` or `an unfinished run`; empty for any
-        other folder.
+        `a data set`, `a MixHQ`, `a data set or a MixHQ`, `an export`, `a training run`, `a profile` or `an
+        unfinished run`; empty for any other folder.
     """
+    names = {*names}
     if "export.json" in names or ".export-begun.json" in names:
         return "an export"
     if "manifest.json" in names and "shards" in names:
         return "a MixHQ" if "catalog" in names else "a data set" if "metadata" in names else _EITHER
-    return "an unfinished run" if STATE in names else ""
+    if names >= _RUN and names & _NETWORKS:
+        return "a training run"
+    return "a profile" if names >= _PROFILE else "an unfinished run" if STATE in names else ""
 
 
 def own_folders(paths: Iterable[str]) -> dict[str, str]:

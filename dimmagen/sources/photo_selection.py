@@ -15,6 +15,7 @@ import numpy as np
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.file_names import common_form, portable
+from dimmagen.core.text import decoded
 from dimmagen.images import codec
 from dimmagen.images.cropping import center_crop
 from dimmagen.sources import rules
@@ -152,13 +153,13 @@ def read_names(path: str) -> frozenset[str]:
         UsageError: the file is missing, is not UTF-8 text, or has no line.
     """
     try:
-        text = storage.read(path).decode("utf-8-sig")
+        text = decoded(storage.read(path))
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist", "check the path", code="missing-path", path=path) from None
     except UnicodeDecodeError:
         raise UsageError(
             f"{path} is not a text file in UTF-8",
-            "give one file name per line",
+            "give one file name per line, as plain text in UTF-8",
             code="wrong-format",
             path=path,
         ) from None

@@ -14,6 +14,7 @@ from dimmagen.core.file_names import portable
 from dimmagen.core.machine import is_machine_trouble, machine_trouble
 from dimmagen.core.threads import ordered_map
 from dimmagen.images import codec
+from dimmagen.images.png import is_result_png
 from dimmagen.sources import SourceSpec, rules
 from dimmagen.sources.archives import DamagedArchiveError, Entry, list_entries, read_entry
 from dimmagen.sources.base import Examined
@@ -276,6 +277,8 @@ def _examine(
             verdict = rejected("unreadable", "is damaged in its archive")
         else:
             _refuse_part(entry, data)
+    if is_result_png(data):
+        verdict = rejected("own-output", "is a sheet or an enhanced photo that dimmagen made")
     if not verdict.accepted:
         return [
             Candidate(_row(spec.name, entry, "", Examined(frame, verdict), None), entry.locator)

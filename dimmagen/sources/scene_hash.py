@@ -1,6 +1,8 @@
 """Excluded scenes: images of an evaluation split, recognised by perceptual hash."""
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
 import imagehash
 import numpy as np
@@ -12,10 +14,13 @@ from dimmagen.core.machine import machine_trouble
 from dimmagen.images import codec
 from dimmagen.sources.archives import Entry, list_entries, read_entry
 from dimmagen.sources.clic import reduce_and_crop
+from dimmagen.sources.other_formats import counted_others
 from dimmagen.sources.photo_selection import SIZE_STEP, apply_size_steps
 
 SAME_SCENE_BITS = 80  # of 256; docs/sources-and-rules.md has the measured distances
 _HASH_SIDE = 16
+_MOST_TOLD = 5
+_LOG = logging.getLogger(__name__)
 
 
 def scene_hash(pixels: np.ndarray) -> np.ndarray:
@@ -56,23 +61,17 @@ def _cut(pixels: np.ndarray, steps: tuple[str, ...]) -> np.ndarray | None:
 
 
 def _hashes_of(path: str, entry: Entry, cuts: Sequence[tuple[str, ...]]) -> list[np.ndarray]:
-    """The hashes of an image that is to be excluded: of all of it, and of its parts."""
-    reason = entry.refusal
-    if not reason:
-        try:
-            with machine_trouble(f"{path}: {entry.name}"):
-                pixels = _decode(entry)
-                parts = [pixels, *(_cut(pixels, steps) for steps in cuts)]
-                return [scene_hash(part) for part in parts if part is not None]
-        except codec.ImageError as error:
-            reason = error.reason
-    raise DimmagenError(
-        f"{path}: the scene of {entry.name} cannot be recognised, because the file {reason}",
-        "repair or remove it",
-        code="unreadable-image",
-        path=path,
-        name=entry.name,
-    )
+    """The hashes of an image that is to be excluded: of all of it, and of its parts.
+
+    Raises:
+        ImageError: it cannot be read or decoded.
+    """
+    if entry.refusal:
+        raise codec.ImageError("unreadable", entry.refusal)
+    with machine_trouble(f"{path}: {entry.name}"):
+        pixels = codec.decode_rgb8(read_entry(entry.locator), color_managed=True)[0]
+        parts = [pixels, *(_cut(pixels, steps) for steps in cuts)]
+        return [scene_hash(part) for part in parts if part is not None]
 
 
 class Scenes:
@@ -101,6 +100,7 @@ class Scenes:
         for path in paths:
             found = list_entries(path, follow_links=True, wanted="images")
             entries = [entry for entry in found if entry.name.lower().endswith(codec.IMAGE_EXTENSIONS)]
+            others = counted_others(entry.name for entry in found)
             if not entries:
                 raise UsageError(
                     f"{path} holds no image",
@@ -108,8 +108,16 @@ class Scenes:
                     code="no-match",
                     path=path,
                 )
+            if others:
+                _LOG.warning("%s: scenes are not excluded by files that are not read: %s", path, others)
+            reasons = {}
             for entry in entries:
-                hashes.extend(_hashes_of(path, entry, cuts))
+                try:
+                    hashes.extend(_hashes_of(path, entry, cuts))
+                except codec.ImageError as error:
+                    reasons[entry.name] = error.reason
+            if reasons:
+                raise _unrecognised(path, reasons)
         return cls(np.array(hashes))
 
     def describe(self) -> dict[str, int | str]:
@@ -126,5 +134,17 @@ class Scenes:
         return int((self.hashes != scene_hash(pixels)).sum(axis=1).min())
 
 
-def _decode(entry: Entry) -> np.ndarray:
-    return codec.decode_rgb8(read_entry(entry.locator), color_managed=True)[0]
+def _unrecognised(path: str, reasons: Mapping[str, str]) -> DimmagenError:
+    told = [
+        f"the scene of {name} cannot be recognised, because the file {reason}"
+        for name, reason in islice(reasons.items(), _MOST_TOLD)
+    ]
+    if len(reasons) > len(told):
+        told.append(f"and {len(reasons) - len(told)} more")
+    return DimmagenError(
+        f"{path}: {'; '.join(told)}",
+        "repair or remove it" if len(reasons) == 1 else "repair or remove them",
+        code="unreadable-image",
+        path=path,
+        name=next(iter(reasons)),
+    )

@@ -20,6 +20,7 @@ from dimmagen.images import codec
 from dimmagen.images.codec import ImageError
 from dimmagen.images.facts import UPRIGHT, Presentation
 from dimmagen.images.jpeg_damage import state_of
+from dimmagen.images.other_kinds import packed_or_missing
 
 # Only video containers: a playlist with the name of a clip could refer to other files and addresses.
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
@@ -136,8 +137,8 @@ def _clip(data: bytes) -> Iterator[None]:
             is_machine_trouble(error) and not isinstance(error, av.FFmpegError)
         ):
             raise
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise ImageError("unreadable", f"cannot be decoded: {reason}") from error
+        fault = f"cannot be decoded: {getattr(error, 'strerror', None) or type(error).__name__}"
+        raise ImageError("unreadable", packed_or_missing(data) or fault) from error
 
 
 def _opened(data: bytes) -> av.container.InputContainer:

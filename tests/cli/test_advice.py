@@ -37,7 +37,6 @@ ELSEWHERE = {
     "dimmagen.enhance.checkpoints:_TRAIN_AGAIN": "a run that is resumed: of a network, other advice is given",
     "dimmagen.enhance.config:TrainConfig": _DATA_SET,
     "dimmagen.enhance.data:ShardBatches": _DATA_SET,
-    "dimmagen.enhance.data:_no_shared_memory": _DATA_SET,
     "dimmagen.enhance.distributed:_worker_error": _DATA_SET,
     "dimmagen.enhance.distributed:run_distributed": _DATA_SET,
     "dimmagen.enhance.enhancer:Enhancer": "a window that was given",

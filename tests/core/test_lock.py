@@ -187,9 +187,10 @@ def test_a_released_lock_is_removed_while_no_one_else_can_take_it(tmp_path, monk
     assert held_at_removal == [True]
 
 
-def test_a_file_system_without_locks_is_written_to_with_a_warning(tmp_path, monkeypatch, caplog):
+@pytest.mark.parametrize("said", ["ENOSYS", "EOPNOTSUPP", "ENOLCK", "EINVAL", "EPERM", "EIO", "EBADF"])
+def test_a_file_system_without_locks_is_written_to_with_a_warning(tmp_path, monkeypatch, caplog, said):
     def unsupported(*_, **__):
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        raise OSError(getattr(errno, said), os.strerror(getattr(errno, said)))
 
     monkeypatch.setattr(lock, "lock_descriptor", unsupported)
     with exclusive(str(tmp_path / "out")):

@@ -9,7 +9,7 @@ import fsspec
 import pytest
 
 from dimmagen.core import storage
-from dimmagen.core.errors import DimmagenError
+from dimmagen.core.errors import DimmagenError, MachineError
 from dimmagen.core.storage import writing
 
 
@@ -240,3 +240,15 @@ def test_a_file_in_a_zip_is_read_on_when_its_file_system_is_forgotten(tmp_path):
         file.seek(-256, os.SEEK_END)
         assert file.read() == data[-256:]
     assert storage.size_and_sha256(f"zip://a.bin::{tmp_path / 'set.zip'}")[0] == len(data)
+
+
+def test_a_removed_working_directory_is_told_of_relative_paths(tmp_path, monkeypatch):
+    """In a notebook: Python's error names nothing."""
+
+    def removed():
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(os, "getcwd", removed)
+    with pytest.raises(MachineError, match="the working directory was removed: change to another one"):
+        storage.local_path("out")
+    assert storage.local_path(tmp_path) == str(tmp_path)

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 import dimmagen
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset import pair_stream
+from dimmagen.dataset.loader_items import collate
 from dimmagen.dataset.reader import open_pairs
 from tests.dataset_helpers import copy_set
 from tests.tiny_set import tiny_set
@@ -102,6 +103,59 @@ def test_ranks_share_an_exact_pass(pair_set, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "5")
     with pytest.raises(UsageError, match="4 shards for 5 ranks"):
         dimmagen.pair_loader(pair_set, batch_size=4)
+
+
+def test_a_loader_without_room_in_shared_memory_says_what_to_do(tiny, monkeypatch):
+    """Containers have 64 MB of it; torch's error was that of a file `/torch_1_2_3`."""
+
+    def full(*_):
+        raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1_2_3>: No space left")
+
+    said = r"shared memory .* is full: give fewer `workers` or `workers=0`, or the container more of it"
+    with pytest.raises(DimmagenError, match=said):
+        next(iter(dimmagen.pair_loader(tiny.out, batch_size=1, transform=full)))
+    monkeypatch.setattr(torch.Tensor, "share_memory_", full)
+    with pytest.raises(DimmagenError, match=said):
+        dimmagen.pair_loader(tiny.out, batch_size=1, workers=1)
+
+
+@pytest.mark.needs("shm")
+def test_a_worker_makes_the_whole_batch_in_shared_memory(tiny, monkeypatch):
+    """Of what is put there later, by the thread that sends it, no error is told: it is waited for forever."""
+    pairs = dimmagen.PairDataset(tiny.out, crop=8)
+    monkeypatch.setattr(torch.utils.data, "get_worker_info", object)  # as in a worker
+    batch = collate([pairs[0], pairs[1]])
+    assert [name for name, value in batch.items() if hasattr(value, "shape") and not value.is_shared()] == []
+    assert (batch["variant"].dtype, batch["gamma"].dtype) == (torch.int64, torch.float32)
+
+
+@pytest.mark.parametrize(("rank", "ranks"), [("2", "2"), ("-1", "-1"), ("x", "2"), ("0", "0"), ("1", "one")])
+def test_variables_that_name_no_rank_are_refused(tiny, monkeypatch, rank, ranks):
+    """Rank 2 of 2 got a loader without pairs; the others were Python's errors."""
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", ranks)
+    with pytest.raises(UsageError, match=f"RANK={rank} and WORLD_SIZE={ranks} do not name"):
+        dimmagen.pair_loader(tiny.out, batch_size=1)
+
+
+@pytest.mark.parametrize("given", [{"RANK": "", "WORLD_SIZE": ""}, {"RANK": "1"}, {"WORLD_SIZE": "2"}])
+def test_without_a_rank_all_pairs_are_read(tiny, monkeypatch, given):
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert len(dimmagen.pair_loader(tiny.out, batch_size=1)) == 4
+
+
+def test_the_rank_of_the_process_group_counts_and_not_that_of_the_machine(tiny, monkeypatch):
+    """Kubeflow's PyTorchJob writes the rank of the machine: its processes would all read the same pairs."""
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    keys = []
+    for rank in range(2):
+        monkeypatch.setattr(torch.distributed, "get_rank", lambda rank=rank: rank)
+        keys += keys_of(dimmagen.pair_loader(tiny.out, batch_size=1))
+    assert sorted(keys) == sorted(open_pairs(tiny.out).table["key"].to_pylist())
 
 
 def test_readers_that_do_not_know_the_process_group_read_their_own_rank_only(pair_set, monkeypatch):

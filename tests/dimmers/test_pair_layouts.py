@@ -84,6 +84,29 @@ REAL_LAYOUTS = {
     "FiveK by expert": (".", {1: ("input/a0001.jpg", "expertC/a0001.png")}, ["a0001"]),
     "MIRNet": (".", {1: ("Input/desk.png", "GroundTruth/desk.png")}, ["desk"]),
     "BasicSR": (".", {1: ("LQ/a.png", "GT/a.png")}, ["a"]),
+    "RetinexNet_pytorch, EnlightenGAN": (
+        "final_dataset",
+        {
+            1: ("final_dataset/trainA/1.png", "final_dataset/trainB/1.png"),
+            8: ("final_dataset/testA/1.png", "final_dataset/testB/1.png"),
+        },
+        ["1"],
+    ),
+    "words without a separator": (
+        ".",
+        {1: ("trainLow/1.png", "trainHigh/1.png"), 8: ("testLow/2.png", "testHigh/2.png")},
+        ["1"],
+    ),
+    "exposures in two words": (".", {1: ("Under-Exposed/1.jpg", "Properly-Exposed/1.jpg")}, ["1"]),
+    "what the files are": (".", {1: ("low_light_images/1.png", "ground_truth/1.png")}, ["1"]),
+    "LOL-Blur": (
+        ".",
+        {
+            1: ("train/low_blur/0001/1.png", "train/high_sharp_scaled/0001/1.png"),
+            8: ("test/low_blur/0002/1.png", "test/high_sharp_scaled/0002/1.png"),
+        },
+        ["1"],
+    ),
     "one folder, after": (
         ".",
         {1: ("desk_low.jpg", "desk_high.jpg"), 2: ("tap-LOW.png", "tap-HIGH.png")},
@@ -159,6 +182,7 @@ def test_any_dark_name_goes_with_any_light_name_in_any_case(dark, light, tmp_pat
         (["low/1.png", "high/1.png", "input/1.png", "gt/1.png"], ["{low,high}", "{input,gt}"]),
         (["low/1.png", "high/1.png", "normal/1.png"], ["{low,high}", "{low,normal}"]),
         (["low/1.png", "high/1.png", "a_low.png", "a_high.png"], ["{low,high}"]),
+        (["low_blur/1.png", "low_noise/1.png", "high_sharp/1.png"], ["{low_blur,high_sharp}", "{low_noise,"]),
         (
             ["Huawei/low/1.png", "Huawei/high/1.png", "Nikon/low/1.png", "Nikon/high/1.png"],
             ["Huawei", "Nikon"],
@@ -291,6 +315,22 @@ def test_a_side_without_images_is_told_with_what_it_has(others, said, tmp_path):
     for name in others:
         (tmp_path / "low" / name).write_text("raw")
     assert refused(tmp_path).what.endswith(said)
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [("low/1.png", "high/1.png"), ("desk_low.png", "desk_high.png")],
+    ids=["two folders", "one folder"],
+)
+def test_images_that_are_not_read_are_told_beside_those_that_are(pairs, tmp_path, caplog):
+    make(tmp_path, {1: pairs})
+    for name in pairs:
+        for ending in (".NEF", ".jxl", ".txt", ".csv"):
+            (tmp_path / name).with_suffix(ending).write_text("raw")
+        (tmp_path / name).with_name("._a.nef").write_text("of macOS")
+    with caplog.at_level("INFO", "dimmagen"):
+        assert len(load_pairs(tmp_path)) == 1
+    assert caplog.messages == ["Note: left out, as such files are not read: 2 .nef, 2 .jxl"]
 
 
 @pytest.mark.needs("links")

@@ -36,7 +36,9 @@ def test_a_field_may_be_a_folder_and_stand_twice(tmp_path, monkeypatch):
     [
         ("low/*.png -> high/*.png", "does not say which files belong together"),
         ("low/{a}.png -> high/{b}.png", "does not say which files belong together"),
-        ("low/{a}.jpg -> high/{a}.png", r"no image matches low/\{a\}\.jpg"),
+        ("low/{a}.jpg -> high/{a}.png", r"no image matches low/\{a\}\.jpg: correct the pattern"),
+        ("low/{a}.dng -> high/{a}.png", r"no image matches low/\{a\}\.dng, but 1 \.dng: convert them to one"),
+        ("low/{a}.png -> low/{a}.png", r"no image matches low/\{a\}\.png and not low/\{a\}\.png"),
         (
             "low/{a}.png -> high/{a}.png",
             r"^low/\{a\}\.png -> high.* without a partner: 3\.png",
@@ -46,6 +48,7 @@ def test_a_field_may_be_a_folder_and_stand_twice(tmp_path, monkeypatch):
 def test_a_pattern_that_does_not_pair_is_refused(pattern, said, tmp_path, monkeypatch):
     make(tmp_path, {1: ("low/1.png", "high/1.png"), 2: ("low/2.png", "high/2.png")})
     write(tmp_path / "low/3.png", 3)
+    (tmp_path / "low/3.dng").write_text("raw")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=said):
         load_pairs(pattern)

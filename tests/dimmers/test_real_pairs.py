@@ -144,7 +144,33 @@ def test_a_dark_picture_that_cannot_be_decoded_is_named(folder):
     (folder / "low/2.png").write_bytes(b"no picture")
     with pytest.raises(DimmagenError, match=r"low.2\.png: ") as caught:
         load_pairs(folder, ["2"])
-    assert caught.value.fields == {"path": str(folder / "low/2.png")}
+    path = str(folder / "low/2.png")
+    assert caught.value.fields == {"path": path, "paths": [path]}
+
+
+def test_all_images_that_cannot_be_decoded_are_told_at_once(folder):
+    """Data sets of hundreds of pairs have several, and each try costs the user the time of a run."""
+    wrong = [folder / side / name for name in ("2.png", "9.png", "10.png") for side in ("low", "high")]
+    for path in wrong:
+        path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(
+        DimmagenError, match=r"low.2\.png: .*; .*high.2\.png: .*; and 1 more: replace"
+    ) as caught:
+        load_pairs(folder)
+    assert caught.value.fields["paths"] == [str(path) for path in wrong]
+
+
+@pytest.mark.needs("links")
+def test_a_broken_link_is_no_missing_pair(folder):
+    """What git-annex and DataLad leave of files that were not fetched: the pair was left out, silently."""
+    for side in ("low", "high"):
+        (folder / side / "9.png").unlink()
+        (folder / side / "9.png").symlink_to("nowhere")
+    for path in (folder, f"{folder}/low/{{n}}.png -> {folder}/high/{{n}}.png"):
+        with pytest.raises(
+            DimmagenError, match=r"low.9\.png: is a broken link; .*high.9\.png: is a broken link"
+        ):
+            load_pairs(path)
 
 
 def test_a_pattern_is_read_as_one(folder):

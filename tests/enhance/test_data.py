@@ -13,6 +13,7 @@ import torch
 from skimage import data
 
 from dimmagen.cli import cli
+from dimmagen.core import shared_memory
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dimmers.real_pairs import RealPair
@@ -320,7 +321,7 @@ def test_a_batch_has_the_shapes_that_the_network_takes():
 
 def refuse_locks(monkeypatch, allowed):
     """Semaphores of a shared memory that has room for some."""
-    made, make_lock = [], data_module.multiprocessing.Lock
+    made, make_lock = [], shared_memory.multiprocessing.Lock
 
     def lock():
         if len(made) == allowed:
@@ -328,7 +329,7 @@ def refuse_locks(monkeypatch, allowed):
         made.append(make_lock())
         return made[-1]
 
-    monkeypatch.setattr(data_module.multiprocessing, "Lock", lock)
+    monkeypatch.setattr(shared_memory.multiprocessing, "Lock", lock)
 
 
 @pytest.mark.parametrize("allowed", [0, 5])

@@ -17,6 +17,7 @@ PHOTO = photos.coffee()[:120, :200]
         (b"", "0 bytes"),
         (bytes(5000), "zeros"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git lfs pull"),
+        (b"7z\xbc\xaf\x27\x1c", "7z archive: unpack it first"),
         (b"\n<!DOCTYPE html><html>404</html>", "web page"),
         (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "message of a server"),
         (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),

@@ -240,6 +240,22 @@ def test_the_colours_follow_the_matrix_named_in_the_clip():
         np.testing.assert_allclose(video._as_shown(frame).pixels[5, 5], [255 * r, 255 * g, 255 * b], atol=1)
 
 
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "is empty: it has 0 bytes"),
+        (bytes(9000), "begins with zeros only"),
+        (b"<!DOCTYPE html><title>Quota exceeded</title>", "is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git lfs pull"),
+        (b"text" * 99, "cannot be decoded: Invalid data"),
+    ],
+)
+def test_what_is_no_clip_says_what_it_is(data, said):
+    for frame in (video.first_frame, video.last_frame):
+        with pytest.raises(ImageError, match=said):
+            frame(data)
+
+
 def test_a_truncated_clip_is_rejected_with_both_frames():
     whole = make_clip(48, options=B_FRAMES)
     assert whole.index(b"moov") < whole.index(b"mdat") < len(whole) * 2 // 3

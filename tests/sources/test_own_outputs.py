@@ -2,14 +2,22 @@
 
 import shutil
 
+import numpy as np
 import pytest
+from PIL import Image
+from skimage import data as photos
 
 import dimmagen
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.export.layouts import LAYOUTS
 from dimmagen.export.writing import export_pairs
+from dimmagen.images.facts import Metadata
+from dimmagen.images.png import encode_png
+from dimmagen.images.sheets import png_bytes
+from dimmagen.sources import parse_specs
 from dimmagen.sources.archives import list_entries
+from dimmagen.sources.scan import list_candidate_files, scan
 from tests.dataset_helpers import make, write_photos
 
 
@@ -32,6 +40,59 @@ def test_own_outputs_among_the_photos_are_left_out_with_a_warning(outputs, tmp_p
         assert any(f"deep/{name} is left out" in text and kind in text for text in caplog.messages)
     for archive in (shutil.make_archive(tmp_path / "all", one, outputs) for one in ("zip", "tar")):
         assert [entry.name.removeprefix("./") for entry in list_entries(archive)] == named
+
+
+@pytest.mark.parametrize(
+    ("files", "kind"),
+    [
+        (("run.json", "log.csv", "best.safetensors", "validation/100.png"), "a training run"),
+        (("run.json", "log.csv", "checkpoint.safetensors", "validation/100.png"), "a training run"),
+        (("profile.json", "camera.safetensors", "profile.png"), "a profile"),
+        (("run.json", "log.csv", "a.png"), ""),
+        (("profile.json", "a.png"), ""),
+    ],
+)
+def test_runs_and_profiles_among_the_photos_are_left_out_for_their_pictures(tmp_path, caplog, files, kind):
+    write_photos(tmp_path / "photos", 1)
+    for name in files:
+        path = tmp_path / "photos/made" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for place in (tmp_path / "photos", shutil.make_archive(tmp_path / "all", "tar", tmp_path / "photos")):
+        found = [entry.name for entry in list_entries(str(place))]
+        assert any("made/" in name for name in found) == (not kind)
+    if kind:
+        assert (
+            f"{tmp_path / 'photos/made'} is left out: it is {kind} that dimmagen made, not photos"
+            in caplog.text
+        )
+        with pytest.raises(UsageError, match=f"part of {kind}|is {kind}"):
+            list_entries(str((tmp_path / "photos/made" / files[-1]).parent))
+
+
+def test_sheets_and_enhanced_photos_are_no_photos_until_another_program_stores_them(tmp_path):
+    light = photos.astronaut()
+    exif = Metadata(exif=b"MM\0*\0\0\0\10\0\0\0\0\0\0")
+    made = {
+        "enhanced.png": encode_png(light, exif, is_result=True),
+        "sheet.png": png_bytes(Image.fromarray(light)),
+        "light.png": encode_png(light),
+    }
+    for name, data in made.items():
+        (tmp_path / name).write_bytes(data)
+    with Image.open(tmp_path / "enhanced.png") as result:
+        assert np.array_equal(result, light)
+        assert result.info["Software"] == "dimmagen"
+        result.save(tmp_path / "stored.png")
+    found = {
+        one.row.name: one.row.rule for one in scan(list_candidate_files(parse_specs([str(tmp_path)])).files)
+    }
+    assert found == {
+        "enhanced.png": "own-output",
+        "sheet.png": "own-output",
+        "light.png": "",
+        "stored.png": "",
+    }
 
 
 @pytest.mark.parametrize(

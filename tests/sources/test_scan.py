@@ -159,6 +159,15 @@ def test_lol_accepts_only_light_images_and_opens_no_dark_image(tmp_path):
         ("FiveK/expertC_gt/a0001.jpg", ""),
         ("low-light sets/Low_Light_LOL/our485/high/2.png", ""),  # the innermost name counts
         ("my_low_light_set/lights/2.png", ""),  # of the folder that was given, whole names
+        ("EnlightenGAN/trainA/2.png", "lol-dark"),
+        ("EnlightenGAN/trainB/2.png", ""),
+        ("EnlightenGAN/testB/2.png", "lol-evaluation"),
+        ("trainA/2.png", "lol-dark"),
+        ("testB/2.png", "lol-evaluation"),
+        ("photos/trainLow/2.png", "lol-dark"),
+        ("photos/TestHigh/2.png", "lol-evaluation"),
+        ("photos/UnderExposed/2.png", "lol-dark"),
+        ("photos/B/2.png", ""),
         ("low/2.png", "lol-dark"),
         ("eval15/2.png", "lol-evaluation"),
         ("Sony/long/00001_00_10s.png", ""),

@@ -6,7 +6,7 @@ from PIL import Image
 from simulated_camera import SimulatedCamera, simulated_light
 from skimage import data as photos
 
-from dimmagen.core.errors import UsageError
+from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.images.codec import decode_rgb8
 from dimmagen.sources import parse_specs
 from dimmagen.sources.photo_selection import PhotoSelection
@@ -84,6 +84,19 @@ def test_an_evaluation_split_without_images_is_an_error(tmp_path):
         Scenes.from_paths([str(tmp_path)])
     with pytest.raises(UsageError, match="there is no folder"):
         Scenes.from_paths([str(tmp_path / "missing")])
+
+
+def test_images_that_exclude_no_scene_are_told_all_at_once(tmp_path, caplog):
+    Image.fromarray(photos.coffee()).save(tmp_path / "a.png")
+    (tmp_path / "b.arw").write_bytes(b"raw")
+    Scenes.from_paths([str(tmp_path)])
+    assert caplog.messages == [f"{tmp_path}: scenes are not excluded by files that are not read: 1 .arw"]
+    for number in range(6):
+        (tmp_path / f"{number}.png").write_bytes(b"")
+    with pytest.raises(
+        DimmagenError, match=r"scene of 0\.png .*; the scene of 4\.png .*; and 1 more: repair"
+    ):
+        Scenes.from_paths([str(tmp_path)])
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
+import bz2
 import errno
+import gzip
 import io
+import lzma
 import os
 import tarfile
 import tracemalloc
@@ -237,13 +240,43 @@ def test_a_tar_truncated_anywhere_is_refused(tmp_path):
 def test_a_compressed_tar_and_any_other_file_are_refused_with_advice(tmp_path):
     with tarfile.open(tmp_path / "photos.tar.gz", "w:gz"):
         pass
-    with pytest.raises(UsageError, match="decompress it first"):
+    with pytest.raises(UsageError, match="packed with gzip: unpack it first"):
         list_entries(str(tmp_path / "photos.tar.gz"))
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(UsageError, match="not a folder, a zip or a tar file"):
         list_entries(str(tmp_path / "notes.txt"))
     with pytest.raises(UsageError, match="there is no folder"):
         list_entries(str(tmp_path / "missing"))
+
+
+@pytest.mark.parametrize("name", ["photos.zip", "photos.tar", "photos"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (gzip.compress(b"x"), "is a file packed with gzip: unpack it first"),
+        (bz2.compress(b"x"), "is a file packed with bzip2: unpack it first"),
+        (lzma.compress(b"x"), "is a file packed with xz: unpack it first"),
+        (b"\x28\xb5\x2f\xfd" + bytes(600), "is a file packed with Zstandard: unpack it first"),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(600), "is a 7z archive: unpack it first"),
+        (b"Rar!\x1a\x07\1\0" + bytes(600), "is a RAR archive: unpack it first"),
+        (b"<!DOCTYPE html><title>Google Drive - Quota exceeded</title>", "is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git lfs pull"),
+    ],
+)
+def test_what_has_the_name_of_an_archive_and_is_none_says_what_it_is(tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError, match=said):
+        list_entries(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    "name", ["p.zip.001", "p.z01", "p.tar.001", "p.tar.gz.002", "p.tar.part-ab", "p.part2.rar"]
+)
+def test_a_part_of_an_archive_is_to_be_joined_and_not_fetched_again(tmp_path, name):
+    whole = make_zip(tmp_path / "whole", zipfile.ZIP_STORED) if ".z" in name else make_tar(tmp_path / "whole")
+    (tmp_path / name).write_bytes(Path(whole).read_bytes()[:700])
+    with pytest.raises(DimmagenError, match="one part of several by its name: join them to one file first"):
+        list_entries(str(tmp_path / name))
 
 
 def test_an_archive_that_shrinks_after_the_listing_is_an_error_that_names_it(tmp_path):
@@ -265,6 +298,8 @@ NOT_MEANT = (
     "@eaDir/a.jpg/SYNOPHOTO_THUMB_XL.jpg",
     "$RECYCLE.BIN/$R1.jpg",
     "$Recycle.Bin/$R2.jpg",
+    "RECYCLER/S-1-5-21/Dc1.jpg",
+    "trip/_vti_cnf/b.jpg",
     "__MACOSX/trip/._b.jpg",
     "trip/._b.jpg",
     "trip/.git/deep/c.jpg",
@@ -293,6 +328,7 @@ def test_the_previews_of_photo_managers_are_no_photos(tmp_path, caplog):
         "immich/upload/a.jpg",
         "thumbs/mine.jpg",
         "cloud/files/preview/b.jpg",
+        "Takeout/Google Photos/Trash day/a.jpg",
     )
     made = (
         "Photos Library.photoslibrary/resources/derivatives/F/F88C_1_105_c.jpeg",
@@ -300,6 +336,7 @@ def test_the_previews_of_photo_managers_are_no_photos(tmp_path, caplog):
         "Old.photolibrary/Thumbnails/2014/a.jpg",
         "immich/thumbs/u/a-preview.jpg",
         "cloud/appdata_oc7/preview/1/64-64.jpg",
+        "Takeout/Google Photos/Trash/a.jpg",
     )
     files = {
         **dict.fromkeys((*kept, *made), PHOTO),
@@ -313,7 +350,7 @@ def test_the_previews_of_photo_managers_are_no_photos(tmp_path, caplog):
     with caplog.at_level("INFO", "dimmagen"):
         for place in (folder, make_zip(tmp_path / "a.zip", files=files)):
             assert [name for name, _ in contents(place)] == sorted(kept)
-    assert "5 files that a photo manager keeps" in caplog.text
+    assert "6 files that a photo manager keeps" in caplog.text
     library = folder / "Photos Library.photoslibrary"
     assert [name for name, _ in contents(library)] == ["originals/F/F88C.jpeg"]
     for named in (library / "resources", folder / "immich/thumbs"):

@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from dimmagen.core.errors import UsageError
+from dimmagen.core.errors import MachineError, UsageError
 from dimmagen.core.storage import s3
 
 # Protocols of two letters or more, so that `C://photos` is a path on Windows; `::` chains them.
@@ -16,6 +16,9 @@ def local_path(path: str | os.PathLike) -> str | None:
     """The absolute path of what is on this machine; None for an fsspec URL.
 
     A path is never parsed as a URL: `photos::2024`, `file:x` and `a:b//c` are names like any other.
+
+    Raises:
+        MachineError: the path is relative, and the working directory was removed.
     """
     text = os.fspath(path)
     if is_url(text):
@@ -24,7 +27,12 @@ def local_path(path: str | os.PathLike) -> str | None:
         text = text[found.end() :]
         if os.name == "nt":  # file:///C:/photos
             text = re.sub(r"^/(?=[A-Za-z]:)", "", text)
-    return os.path.abspath(os.path.expanduser(text))
+    try:
+        return os.path.abspath(os.path.expanduser(text))
+    except FileNotFoundError:  # which names nothing
+        raise MachineError(
+            "the working directory was removed", "change to another one and try again"
+        ) from None
 
 
 def only_local(path: str | os.PathLike) -> Path:

@@ -1,10 +1,14 @@
 """One file in a folder or an archive, and the bytes at its place."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
+
+JOIN_PARTS = "it is one part of several by its name: join them to one file first"
+_PART = re.compile(r"\.(z\d\d|\d{3}|part[-_]?\w{1,3}|part\d+\.rar)$", re.IGNORECASE)
 
 
 class DamagedArchiveError(DimmagenError):
@@ -36,7 +40,15 @@ def read_bytes(path: str, offset: int, size: int) -> bytes:
     """A range of the bytes of an archive. Raises DamagedArchiveError if the archive ends within it."""
     data = storage.read_range(path, offset, size)
     if len(data) != size:
-        raise DamagedArchiveError(
-            f"{path} ends within a member", "it may be truncated: fetch it again", path=path
-        )
+        raise DamagedArchiveError(f"{path} ends within a member", incomplete(path), path=path)
     return data
+
+
+def is_part(path: str) -> bool:
+    """Whether a file is one part of an archive by its name, such as `photos.zip.001` or `x.tar.part2`."""
+    return bool(_PART.search(path.replace("\\", "/").rpartition("/")[2]))
+
+
+def incomplete(path: str) -> str:
+    """What to do about an archive that is not whole."""
+    return JOIN_PARTS if is_part(path) else "it may be truncated: fetch it again"

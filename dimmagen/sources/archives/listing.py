@@ -12,8 +12,9 @@ from dimmagen.core.errors import UsageError
 from dimmagen.core.file_names import portable
 from dimmagen.core.system_files import is_system_path, preview_test
 from dimmagen.core.text import pluralize
+from dimmagen.images.other_kinds import packed_or_missing
 from dimmagen.sources.archive_formats import format_of
-from dimmagen.sources.archives.entry import Entry
+from dimmagen.sources.archives.entry import JOIN_PARTS, Entry, is_part
 from dimmagen.sources.archives.folders import folder_entries, glob_entries, is_glob
 from dimmagen.sources.archives.plugins import format_entries, with_members_of_formats
 from dimmagen.sources.archives.tars import tar_entries
@@ -124,21 +125,15 @@ def _members(path: str) -> Iterator[Entry]:
         start = file.read(512)
     if start.startswith(b"PK\3\4"):
         return zip_entries(path)
+    what, _, todo = packed_or_missing(start).partition(": ")  # whatever its name is
     # A zip is recognised by its end as well, which may be that of a zip among the last members of a tar.
-    if start[257:262] == b"ustar" or path.endswith(".tar"):
+    if start[257:262] == b"ustar" or (path.endswith(".tar") and not what):
         return tar_entries(path)
     if is_zip:
         return zip_entries(path)
-    if start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")):
-        raise UsageError(
-            f"{path} is a compressed tar file, which does not allow random access",
-            "decompress it first",
-            code="archive",
-            path=path,
-        )
     raise UsageError(
-        f"{path} is not a folder, a zip or a tar file",
-        "give the folder or the archive of the images",
+        f"{path} {what or 'is not a folder, a zip or a tar file'}",
+        JOIN_PARTS if is_part(path) else todo or "give the folder or the archive of the images",
         code="archive",
         path=path,
     )

@@ -10,7 +10,7 @@ from dimmagen.core.errors import DimmagenError
 from dimmagen.core.file_names import portable
 from dimmagen.core.machine import machine_trouble
 from dimmagen.core.tar import FAULTS, headers
-from dimmagen.sources.archives.entry import Entry
+from dimmagen.sources.archives.entry import Entry, incomplete
 
 _NO_FILE = "is a link or a device in the archive"
 _SPARSE = "is stored with its zeros left out (tar --sparse): pack it without that option"
@@ -86,6 +86,4 @@ def _next_tar(file: BinaryIO, start: int, end: int) -> int:
 
 
 def _broken_tar(path: str) -> DimmagenError:
-    return DimmagenError(
-        f"{path} is not a complete tar file", "it may be truncated: fetch it again", code="archive", path=path
-    )
+    return DimmagenError(f"{path} is not a complete tar file", incomplete(path), code="archive", path=path)

@@ -10,7 +10,7 @@ from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.file_names import native, portable
 from dimmagen.core.machine import machine_trouble
-from dimmagen.sources.archives.entry import DamagedArchiveError, Entry, read_bytes
+from dimmagen.sources.archives.entry import DamagedArchiveError, Entry, incomplete, read_bytes
 
 _AES = 99  # the member is encrypted; what it was compressed by is in an extra field
 _ZIP_METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
@@ -24,7 +24,7 @@ def zip_entries(path: str) -> Iterator[Entry]:
         with machine_trouble(path), storage.open_binary(path) as file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError) as error:
-        todo = "it may be truncated: fetch it again"
+        todo = incomplete(path)
         if "multiple disks" in str(error) or "span" in str(error):
             todo = "it is one part of a split zip: join the parts first (zip -s 0 PART.zip --out WHOLE.zip)"
         raise DimmagenError(

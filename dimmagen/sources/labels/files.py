@@ -5,6 +5,7 @@ from typing import Any
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
+from dimmagen.core.text import decoded
 from dimmagen.sources.archives import Entry, list_entries, read_entry
 from dimmagen.sources.labels.annotations import broken
 
@@ -65,7 +66,7 @@ class LabelFiles:
     def text(self, name: str, entry: Entry | None = None) -> str:
         """The content as UTF-8; errors as :meth:`data`."""
         try:
-            return self.data(name, entry).decode("utf-8-sig")
+            return decoded(self.data(name, entry))
         except UnicodeDecodeError:
             raise broken(f"{self.path}: {name}", "it is not UTF-8 text") from None
 
