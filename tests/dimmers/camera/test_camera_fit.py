@@ -1,6 +1,7 @@
 """The fit of the camera model finds what a simulated camera has, and invents nothing."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers.camera import fit, response_fit, scene_fit
 from dimmagen.dimmers.camera.fit import fit_camera
+from dimmagen.dimmers.camera.model import CameraModel
 from dimmagen.dimmers.camera.response import ResponseCurve
 from dimmagen.dimmers.camera.structure import response, unit_taps
 from dimmagen.dimmers.camera.structure_fit import with_filters
@@ -18,9 +20,20 @@ from dimmagen.metrics.realism import noise
 from tests.dimmers.camera.simulated_pairs import SIZE, camera, draw, light_image, pairs_of
 
 
+@cache
+def plain() -> CameraModel:
+    """The fit to the camera without any extra."""
+    return fit_camera(pairs_of(camera()))
+
+
+@pytest.fixture
+def known_noise(monkeypatch):
+    """The fit is told the noise of the camera, for tests of what else it finds."""
+    monkeypatch.setattr(fit, "fit_noise", lambda model, *_: replace(model, log_sigma=camera().log_sigma))
+
+
 def test_fit_finds_the_curve_of_a_known_camera():
-    truth = camera()
-    fitted = fit_camera(pairs_of(truth))
+    truth, fitted = camera(), plain()
     for gamma in (0.5, 1.0, 1.5):
         # Gamma is relative to the geometric mean of the exposures, and 0.7 * 1.0 * 1.4 = 0.98.
         error = fitted.dark_levels(gamma)[:, 20:250] - truth.dark_levels(gamma * 0.98 ** (1 / 3))[:, 20:250]
@@ -68,7 +81,7 @@ def test_fit_finds_the_skew_of_the_noise():
     fitted = fit_camera(pairs_of(truth))
     dark = np.tile([5.0, 10.0, 20.0, 40.0], (3, 1))
     assert np.allclose(fitted.noise_skew(dark), truth.noise_skew(dark), atol=0.07)
-    assert np.abs(fit_camera(pairs_of(camera())).noise_skew(dark)).max() < 0.05
+    assert np.abs(plain().noise_skew(dark)).max() < 0.05
 
 
 def test_fit_finds_the_tails_of_luma_and_chroma():
@@ -83,14 +96,14 @@ def test_fit_finds_tails_between_those_that_it_simulates():
     assert fitted.chroma_tail == pytest.approx(18.0, abs=4.0)
 
 
-def test_fit_finds_the_black_offsets_where_the_pairs_show_them():
+def test_fit_finds_the_black_offsets_where_the_pairs_show_them(known_noise):
     truth = camera(toe=np.array([2.0, 0.0, -1.0]))
     found = fit_camera(pairs_of(truth)).toe
     # An offset of all channels alike is a change of the curve.
     assert np.allclose(found - found.mean(), truth.toe - truth.toe.mean(), atol=0.6)
 
 
-def test_pairs_without_dark_areas_invent_no_black_offsets():
+def test_pairs_without_dark_areas_invent_no_black_offsets(known_noise):
     assert np.abs(fit_camera(pairs_of(camera(), darkest=60)).toe).max() < 0.1
 
 
@@ -151,13 +164,13 @@ def test_fit_finds_noise_that_is_correlated_far_and_noise_of_columns():
     assert np.allclose(saved, 4.0, rtol=0.15)
 
 
-def test_fit_finds_a_colour_cast_and_shrinks_it():
+def test_fit_finds_a_colour_cast_and_shrinks_it(known_noise):
     cast = np.array([0.2, 0.0, -0.2])
     fitted = fit_camera(pairs_of(camera(balance=cast)))
     assert np.allclose(fitted.balance, cast * 3 / 7, atol=0.06)
 
 
-def test_the_spreads_are_those_between_the_pairs_and_of_other_cameras():
+def test_the_spreads_are_those_between_the_pairs_and_of_other_cameras(known_noise):
     """Three scenes that differ in exposure, white balance and noise, and one, which tells nothing of that."""
     exposures = (0.5, 1.0, 2.0)
     fitted = fit_camera(pairs_of(camera(), exposures))
@@ -183,8 +196,7 @@ def test_the_spreads_are_those_between_the_pairs_and_of_other_cameras():
 
 
 def test_the_same_pairs_and_seed_give_the_same_model():
-    pairs = pairs_of(camera())
-    one, two = fit_camera(pairs), fit_camera(pairs)
+    one, two = plain(), fit_camera(pairs_of(camera()))
     assert np.array_equal(one.log_sigma, two.log_sigma)
     assert np.array_equal(one.log_slopes, two.log_slopes)
 
