@@ -34,7 +34,7 @@ test-faults: $(STAMP)
 	    tests/core/executors/test_ray_cluster.py
 
 # Random signals over runs and resumes, system calls that fail, limits, disks that fill, other users and locales: 84 of
-# each; `make test` does three. Half an hour on an idle machine.
+# each; `make test` does three, or one. Half an hour on an idle machine.
 test-attacks: $(STAMP)
 	DIMMAGEN_ATTACKS=84 $(BIN)/python -m pytest tests/attacks
 

@@ -1,6 +1,6 @@
 """Commands that are killed at the steps of their writing, each of which takes two runs.
 
-`make test` kills at every third step; `make test-faults` at each, and also the resumed run, at a step drawn
+`make test` kills at every fifth step; `make test-faults` at each, and also the resumed run, at a step drawn
 from a seed.
 """
 
@@ -34,7 +34,7 @@ CHANGES = {
     "build-mixhq-add": "build-mixhq --source folder=more --out OUT --samples-per-shard 2 --add",
     "remove-mixhq": "remove OUT --list list.txt",
 }
-STRIDE = 1 if THOROUGH else 3
+STRIDE = 1 if THOROUGH else 5
 
 
 @pytest.fixture(scope="module")
