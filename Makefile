@@ -34,7 +34,7 @@ test-faults: $(STAMP)
 	    tests/core/executors/test_ray_cluster.py
 
 # Random signals over runs and resumes, system calls that fail, limits, disks that fill, other users and locales: 84 of
-# each; `make test` does three. Half an hour on an idle machine.
+# each; `make test` does three, or one. Half an hour on an idle machine.
 test-attacks: $(STAMP)
 	DIMMAGEN_ATTACKS=84 $(BIN)/python -m pytest tests/attacks
 
@@ -43,10 +43,11 @@ test-attacks: $(STAMP)
 test-readers: $(STAMP)
 	$(BIN)/python -m pytest tests/export
 
-# The camera's kernel for GPUs in Triton's interpreter, on the processor: two minutes, and 200 MB to install.
+# The kernels for GPUs in Triton's interpreter, on the processor: two minutes, and 200 MB to install. Where Triton is
+# installed, `make test` does one case of each kind.
 test-triton: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[triton]'
-	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/dimmers/camera/test_triton_kernel.py tests/enhance/test_triton_norm.py
+	TRITON_INTERPRET=1 DIMMAGEN_TRITON=1 $(BIN)/python -m pytest tests/dimmers/camera/test_triton_kernel.py tests/enhance/test_triton_norm.py
 
 # The ONNX export of the networks small and paper, of up to 166 MB, as onnxruntime runs them: two minutes each.
 test-onnx: $(STAMP)

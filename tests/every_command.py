@@ -8,7 +8,6 @@ import json
 import multiprocessing
 import sys
 from contextlib import redirect_stderr, redirect_stdout
-from functools import partial
 from pathlib import Path
 
 QUICK = "--perceptual none --crop 32 --batch 1 --validate-every 2"
@@ -60,9 +59,11 @@ def outcome(words: list[str]) -> tuple[int, str]:
 
 
 def run_all(executor: str) -> None:
-    from dimmagen.dimmers import fit
+    import pytest
 
-    fit.fit_network = partial(fit.fit_network, steps=2)  # a whole fit takes half a minute
+    from tests.quick_fits import cut_fits
+
+    cut_fits(pytest.MonkeyPatch())
     Path("recipe.yaml").write_text(RECIPE)
     outcomes = []
     for line in COMMANDS.split("\n")[1:-1]:

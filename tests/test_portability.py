@@ -67,15 +67,17 @@ def test_every_command_works(system, executor, photos, tmp_path):
         for index, image in enumerate((data.astronaut(), data.coffee(), data.chelsea())):
             pixels = np.ascontiguousarray(image[50:178, 60:252] // divisor)
             (place / "pairs" / side / f"{index}.png").write_bytes(encode_png(pixels))
+    own = {"DIMMAGEN_PROFILES": str(place / "own")}
     run = subprocess.run(
         [sys.executable, "-m", "tests.every_command", executor],
-        cwd=place, env=environment(system), capture_output=True, text=True,
+        cwd=place, env={**environment(system), **own}, capture_output=True, text=True,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     outcomes = json.loads(run.stdout)
     assert len(outcomes) > 20
     for one in outcomes:
         assert one["code"] == one["expected"], f"{one['command']}\n{one['said']}"
+    assert (place / "own/fitted/profile.json").is_file()  # it was not there already
     make(photos, tmp_path / "here", variants=2, light_format="auto")
     assert_same_dataset(place / "out", tmp_path / "here")
 

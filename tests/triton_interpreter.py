@@ -7,7 +7,13 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+# The interpreter takes seconds for what a GPU does at once: `make test` runs one case of each kind.
+whole = pytest.mark.skipif(
+    INTERPRETED and "DIMMAGEN_TRITON" not in os.environ, reason="one case of several: make test-triton"
+)
 
 
 def run_interpreted(path: str) -> None:

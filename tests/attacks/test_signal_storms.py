@@ -27,6 +27,8 @@ COMMANDS = {
     "--checkpoint-every 1 --validation-photos 2",
 }
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+# Commands whose processes take seconds to begin: `make test` sends them one signal.
+LONG_TO_BEGIN = ("dim-ray", "train")
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +69,9 @@ def test_a_signal_at_any_moment_ends_it_in_one_way(command, place, monkeypatch):
     began = time.monotonic()
     assert run.wait() == 0, log.read_text()
     seconds, expected = time.monotonic() - began, file_hashes(whole, ("log.csv",))
-    chance, odd = random.Random(f"{command} {COUNT}"), []
-    for number in range(COUNT):
+    count = 1 if COUNT == 3 and command in LONG_TO_BEGIN else COUNT
+    chance, odd = random.Random(f"{command} {count}"), []
+    for number in range(count):
         sent = getattr(signal, SIGNALS[number % len(SIGNALS)])
         run = begin(out)
         moment = time.monotonic() + chance.uniform(0, max(seconds, 1.5))
@@ -90,7 +93,7 @@ def test_a_signal_at_any_moment_ends_it_in_one_way(command, place, monkeypatch):
             or (out.exists() and any(out.rglob("*.tmp")))
         ):
             odd.append(what)
-    assert not odd, f"{len(odd)} of {COUNT}:\n" + "\n".join(odd)
+    assert not odd, f"{len(odd)} of {count}:\n" + "\n".join(odd)
     run = begin(out)
     assert run.wait() == 0, log.read_text()
     assert file_hashes(out, ("log.csv",)) == expected

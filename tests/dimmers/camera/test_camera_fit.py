@@ -1,6 +1,7 @@
 """The fit of the camera model finds what a simulated camera has, and invents nothing."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers.camera import fit, response_fit, scene_fit
 from dimmagen.dimmers.camera.fit import fit_camera
+from dimmagen.dimmers.camera.model import CameraModel
 from dimmagen.dimmers.camera.response import ResponseCurve
 from dimmagen.dimmers.camera.structure import response, unit_taps
 from dimmagen.dimmers.camera.structure_fit import with_filters
@@ -18,9 +20,27 @@ from dimmagen.metrics.realism import noise
 from tests.dimmers.camera.simulated_pairs import SIZE, camera, draw, light_image, pairs_of
 
 
+@cache
+def plain() -> CameraModel:
+    """The fit to the camera without any extra."""
+    return fit_camera(pairs_of(camera()))
+
+
+@pytest.fixture
+def brief_response(monkeypatch):
+    """The response is near enough for tests of the noise."""
+    monkeypatch.setattr(response_fit, "EVALUATIONS", 12)
+    monkeypatch.setattr(response_fit, "HELPED", 0.0)
+
+
+@pytest.fixture
+def known_noise(monkeypatch):
+    """The fit is told the noise of the camera, for tests of what else it finds."""
+    monkeypatch.setattr(fit, "fit_noise", lambda model, *_: replace(model, log_sigma=camera().log_sigma))
+
+
 def test_fit_finds_the_curve_of_a_known_camera():
-    truth = camera()
-    fitted = fit_camera(pairs_of(truth))
+    truth, fitted = camera(), plain()
     for gamma in (0.5, 1.0, 1.5):
         # Gamma is relative to the geometric mean of the exposures, and 0.7 * 1.0 * 1.4 = 0.98.
         error = fitted.dark_levels(gamma)[:, 20:250] - truth.dark_levels(gamma * 0.98 ** (1 / 3))[:, 20:250]
@@ -53,7 +73,7 @@ def test_noise_that_is_clipped_at_black_does_not_make_a_camera_brighter(monkeypa
     assert fit._fit_strong_noise(weak, tiles, responses, 255, 0) == (weak, responses)
 
 
-def test_fit_finds_the_noise_of_a_known_camera():
+def test_fit_finds_the_noise_of_a_known_camera(brief_response):
     truth = camera(tail=7.0)
     fitted = fit_camera(pairs_of(truth))
     dark = np.tile([5.0, 10.0, 20.0, 40.0], (3, 1))
@@ -63,38 +83,38 @@ def test_fit_finds_the_noise_of_a_known_camera():
     assert not fitted.spatial.any()
 
 
-def test_fit_finds_the_skew_of_the_noise():
+def test_fit_finds_the_skew_of_the_noise(brief_response):
     truth = camera(skew=np.linspace([0.3, 0.0, 0.2], [-0.1, 0.0, -0.1], 12).T)
     fitted = fit_camera(pairs_of(truth))
     dark = np.tile([5.0, 10.0, 20.0, 40.0], (3, 1))
     assert np.allclose(fitted.noise_skew(dark), truth.noise_skew(dark), atol=0.07)
-    assert np.abs(fit_camera(pairs_of(camera())).noise_skew(dark)).max() < 0.05
+    assert np.abs(plain().noise_skew(dark)).max() < 0.05
 
 
-def test_fit_finds_the_tails_of_luma_and_chroma():
+def test_fit_finds_the_tails_of_luma_and_chroma(brief_response):
     fitted = fit_camera(pairs_of(camera(tail=5.0, chroma_tail=0.0)))
     assert 5.0 <= fitted.tail <= 7.0
     assert fitted.chroma_tail == 0.0 or fitted.chroma_tail > 25.0
 
 
-def test_fit_finds_tails_between_those_that_it_simulates():
+def test_fit_finds_tails_between_those_that_it_simulates(brief_response):
     fitted = fit_camera(pairs_of(camera(tail=9.0, chroma_tail=18.0)))
     assert fitted.tail == pytest.approx(9.0, abs=1.2)
     assert fitted.chroma_tail == pytest.approx(18.0, abs=4.0)
 
 
-def test_fit_finds_the_black_offsets_where_the_pairs_show_them():
+def test_fit_finds_the_black_offsets_where_the_pairs_show_them(known_noise):
     truth = camera(toe=np.array([2.0, 0.0, -1.0]))
     found = fit_camera(pairs_of(truth)).toe
     # An offset of all channels alike is a change of the curve.
     assert np.allclose(found - found.mean(), truth.toe - truth.toe.mean(), atol=0.6)
 
 
-def test_pairs_without_dark_areas_invent_no_black_offsets():
+def test_pairs_without_dark_areas_invent_no_black_offsets(known_noise):
     assert np.abs(fit_camera(pairs_of(camera(), darkest=60)).toe).max() < 0.1
 
 
-def test_texture_where_the_light_is_saturated_is_not_taken_for_noise():
+def test_texture_where_the_light_is_saturated_is_not_taken_for_noise(brief_response):
     """Clouds, leaves and lamps that are white in the light image and have structure in the dark one."""
     truth = camera()
     clouds = 25 * np.random.default_rng(0).random((SIZE // 2, SIZE, 1))
@@ -111,7 +131,7 @@ def test_texture_where_the_light_is_saturated_is_not_taken_for_noise():
     assert np.allclose(fitted.correlation, truth.correlation, atol=0.1)
 
 
-def test_a_part_of_the_scene_that_moved_does_not_decide_the_noise():
+def test_a_part_of_the_scene_that_moved_does_not_decide_the_noise(brief_response):
     """Leaves in the wind: a fifth of every dark image has structure that the light one does not have."""
     truth = camera()
     leaves = 30 * np.random.default_rng(0).random((SIZE, SIZE // 5, 1))
@@ -127,7 +147,7 @@ def test_a_part_of_the_scene_that_moved_does_not_decide_the_noise():
     assert np.allclose(fitted.correlation, truth.correlation, atol=0.15)
 
 
-def test_fit_finds_spatially_correlated_noise():
+def test_fit_finds_spatially_correlated_noise(brief_response):
     truth = camera(spatial=np.array([0.3, 0.5]))
     fitted = fit_camera(pairs_of(truth))
     # By three taps, or by long filters where these come nearer.
@@ -135,7 +155,7 @@ def test_fit_finds_spatially_correlated_noise():
     assert np.abs(power[1] - power[0]).max() < 0.5
 
 
-def test_fit_finds_noise_that_is_correlated_far_and_noise_of_columns():
+def test_fit_finds_noise_that_is_correlated_far_and_noise_of_columns(brief_response):
     """A phone: chroma is smoothed over many pixels, luma over few. What neighbours show is not enough."""
     reach = np.array([[[0.6]], [[2.0]]])
     filters = np.tile(np.exp(-((np.arange(9) / reach) ** 2) / 2), (1, 2, 1))
@@ -151,13 +171,13 @@ def test_fit_finds_noise_that_is_correlated_far_and_noise_of_columns():
     assert np.allclose(saved, 4.0, rtol=0.15)
 
 
-def test_fit_finds_a_colour_cast_and_shrinks_it():
+def test_fit_finds_a_colour_cast_and_shrinks_it(known_noise):
     cast = np.array([0.2, 0.0, -0.2])
     fitted = fit_camera(pairs_of(camera(balance=cast)))
     assert np.allclose(fitted.balance, cast * 3 / 7, atol=0.06)
 
 
-def test_the_spreads_are_those_between_the_pairs_and_of_other_cameras():
+def test_the_spreads_are_those_between_the_pairs_and_of_other_cameras(known_noise):
     """Three scenes that differ in exposure, white balance and noise, and one, which tells nothing of that."""
     exposures = (0.5, 1.0, 2.0)
     fitted = fit_camera(pairs_of(camera(), exposures))
@@ -183,13 +203,12 @@ def test_the_spreads_are_those_between_the_pairs_and_of_other_cameras():
 
 
 def test_the_same_pairs_and_seed_give_the_same_model():
-    pairs = pairs_of(camera())
-    one, two = fit_camera(pairs), fit_camera(pairs)
+    one, two = plain(), fit_camera(pairs_of(camera()))
     assert np.array_equal(one.log_sigma, two.log_sigma)
     assert np.array_equal(one.log_slopes, two.log_slopes)
 
 
-def test_a_camera_that_stores_jpegs_is_fitted_as_one():
+def test_a_camera_that_stores_jpegs_is_fitted_as_one(brief_response):
     """Compression removes much of the noise; the rest must have the statistics of the real images."""
     truth = camera(jpeg_quality=85)
     pairs = [replace(pair, jpeg_quality=85) for pair in pairs_of(truth)]
@@ -219,7 +238,7 @@ def test_a_seed_that_no_fit_can_use_is_refused_before_the_fit(seed):
 
 
 @pytest.mark.parametrize("by_luma", [False, True])
-def test_the_fit_finds_whether_noise_depends_on_each_channel_or_on_luma(by_luma):
+def test_the_fit_finds_whether_noise_depends_on_each_channel_or_on_luma(by_luma, brief_response):
     steep = np.log([[1.0], [1.0], [1.0]]) + np.linspace(0.0, 1.4, 12)
     truth = camera(log_sigma=steep, noise_by_luma=by_luma)
     fitted = fit_camera(pairs_of(truth))

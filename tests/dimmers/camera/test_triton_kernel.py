@@ -12,7 +12,7 @@ from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.camera import batches
 from dimmagen.dimmers.dimmer import ImageDimmer
 from tests.cameras import camera, structured
-from tests.triton_interpreter import INTERPRETED, run_interpreted
+from tests.triton_interpreter import INTERPRETED, run_interpreted, whole
 
 triton = pytest.importorskip("triton")
 
@@ -32,6 +32,21 @@ MODELS = {
     "noise by luma, long filters": lambda: structured(noise_by_luma=True, headroom=1.4),
     "one factor": lambda: camera().switched_off("response", "tails"),
 }
+SIZES = ((1, 1), 1), ((17, 33), 3), ((2, 67), 1)
+# Each variant of the kernels that is compiled, and each size.
+FEW = {
+    ("all parts, wide correlation", SIZES[1]),
+    ("white", SIZES[2]),
+    ("correlated, symmetric", SIZES[2]),
+    ("long filters", SIZES[0]),
+    ("noise by luma, long filters", SIZES[2]),
+    ("one factor", SIZES[0]),
+}
+
+
+def marked(*values: object, few: bool):
+    """A case of a test, and whether `make test` runs it."""
+    return pytest.param(*values, marks=() if few else whole)
 
 
 @pytest.mark.slow
@@ -51,8 +66,10 @@ def _same(dark: torch.Tensor, model, lights: np.ndarray, draws: list[Draw]) -> b
 
 
 @interpreted
-@pytest.mark.parametrize(("size", "count"), [((1, 1), 1), ((17, 33), 3), ((2, 67), 1)])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    ("name", "size", "count"),
+    [marked(name, *size, few=(name, size) in FEW) for name in MODELS for size in SIZES],
+)
 def test_pixels(name, size, count):
     model = MODELS[name]()
     lights, draws = _batch(size, count)
@@ -74,7 +91,14 @@ def test_pixels_of_any_strides_and_of_long_strips():
 
 
 @interpreted
-@pytest.mark.parametrize("name", [name for name in MODELS if name != "one factor"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        marked(name, few=name in ("lol480", "noise by luma, long filters"))
+        for name in MODELS
+        if name != "one factor"
+    ],
+)
 def test_tables(name):
     rows, doubts, expected = _tables(MODELS[name]())
     assert np.array_equal(rows[~doubts], expected[~doubts])
@@ -117,8 +141,8 @@ def test_a_table_that_rounding_errors_could_change_is_made_by_numpy(monkeypatch)
     ("module", "constant", "value"),
     [
         ("triton_kernel", "_ROUNDING", 0),
-        ("triton_kernel", "_BEND_SHIFT", 12),
-        ("triton_tables", "_SIGMA_UNITS", 257.0),
+        marked("triton_kernel", "_BEND_SHIFT", 12, few=False),
+        marked("triton_tables", "_SIGMA_UNITS", 257.0, few=False),
     ],
 )
 def test_a_kernel_that_gives_other_pixels_is_seen_at_its_first_use_and_not_used(
