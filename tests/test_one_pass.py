@@ -110,7 +110,7 @@ def test_validation_pairs_are_read_once(pair_set, tmp_path, count):
         for index, image in enumerate((data.astronaut(), data.chelsea())):
             pixels = np.ascontiguousarray(image[50:114, 60:156] // divisor)
             (tmp_path / "pairs" / side / f"{index}.png").write_bytes(codec.encode_png(pixels))
-    read = count(real_pairs, "_read_pair")
+    read = count(real_pairs, "_read", lambda path: path.relative_to(tmp_path / "pairs").as_posix())
     words = ("--shards", pair_set, "--validate", tmp_path / "pairs", "--out", tmp_path / "run", *QUICK)
     command("train", *words, "--iterations", 1)
-    assert read == {"0": 1, "1": 1}
+    assert read == {"low/0.png": 1, "low/1.png": 1, "high/0.png": 1, "high/1.png": 1}
