@@ -13,7 +13,6 @@ import io
 import logging
 import os
 import random
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -21,6 +20,7 @@ from typing import Any, BinaryIO, ParamSpec, TypeVar, cast
 
 from dimmagen.core.errors import DimmagenError, RefusedError, UnavailableError, UsageError
 from dimmagen.core.storage.range_reader import RangeReader, tell_of_whole_files
+from dimmagen.core.storage.s3_answers import mark_failed
 
 SCHEMES = ("s3://", "s3a://")
 ATTEMPTS = 8  # per request, in 35 seconds on average and at most 71; AWS_MAX_ATTEMPTS overrides it
@@ -35,19 +35,6 @@ _PARTS_AT_ONCE = 4
 _MAX_PARTS = 10_000
 _LISTING = ("isdir", "ls", "find")
 _NO_KEY = ("", "404", "NoSuchKey", "NoSuchUpload")
-_TOO_MANY = 429  # the status of stores such as Google's and Cloudflare's
-_OF_OBJECT = ("ETag", "LastModified")
-# Of each operation, what S3's answer has at least one of.
-_MARKS = {
-    "GetObject": _OF_OBJECT,
-    "HeadObject": _OF_OBJECT,
-    "PutObject": _OF_OBJECT,
-    "UploadPart": _OF_OBJECT,
-    "CreateMultipartUpload": ("UploadId",),
-    "CompleteMultipartUpload": ("ETag", "Key", "Location"),
-    "ListObjectsV2": ("Name", "KeyCount", "IsTruncated"),
-    "ListMultipartUploads": ("Bucket", "IsTruncated"),
-}
 
 _log = logging.getLogger(__name__)
 _last_told = float("-inf")  # by time.monotonic()
@@ -88,11 +75,8 @@ def _after_attempt(
 ) -> None:
     """Called by botocore after each attempt, before it decides on another one."""
     if caught_exception is None:  # there was an answer
-        if response and response[0].status_code == _TOO_MANY:
-            response[0].status_code = 503  # botocore knows other words for it
-        elif response and (fault := _fault_of(*response, operation.name, request_dict["headers"])):
-            response[0].status_code = 500
-            response[1]["Error"] = {"Code": "InternalError", "Message": fault}
+        if response:
+            mark_failed(*response, operation.name, request_dict["headers"])
         return
     from botocore.exceptions import ReadTimeoutError
 
@@ -102,22 +86,6 @@ def _after_attempt(
         if context[__name__] >= _silences():
             raise caught_exception
     _tell_of_waiting(request_dict["url"], caught_exception, attempts)
-
-
-def _fault_of(answer: Any, parsed: dict[str, Any], operation: str, headers: Any) -> str:
-    """Why an answer without an error is not S3's, or not of the range that was asked for; empty if it is."""
-    if answer.status_code >= 300:
-        return ""
-    marks = _MARKS.get(operation)
-    if marks and not any(name in parsed for name in marks):
-        return "the answer is not that of an S3 server, see AWS_ENDPOINT_URL"
-    if operation == "GetObject" and "Range" in headers and "ContentRange" in parsed:
-        start, last = map(int, re.findall(r"\d+", str(headers["Range"])))
-        given = [int(number) for number in re.findall(r"\d+", parsed["ContentRange"])]
-        last = min([last, *(size - 1 for size in given[2:])])
-        if given[:2] != [start, last] or parsed.get("ContentLength") != last - start + 1:
-            return f"{parsed.get('ContentLength')} bytes came, as {parsed['ContentRange']}"
-    return ""
 
 
 def _tell_of_waiting(url: str, error: Exception, attempt: int) -> None:
