@@ -12,13 +12,13 @@ import numpy as np
 
 KNOTS = 14
 SIGMA_KNOTS = 12  # of the noise curves
-_BLACK = 2.0  # grey levels added before the logarithm, so that black has a finite position on the axis
+BLACK = 2.0  # grey levels added before the logarithm, so that black has a finite position on the axis
 FINE = 1024
 
 
 def level_axis(level: np.ndarray | float) -> np.ndarray:
     """ln((level + 2) / 257), any shape: on this axis, knots of curves over grey levels are evenly spaced."""
-    return np.log((np.asarray(level, np.float64) + _BLACK) / (255 + _BLACK))
+    return np.log((np.asarray(level, np.float64) + BLACK) / (255 + BLACK))
 
 
 def sigma_axis() -> np.ndarray:
@@ -33,7 +33,7 @@ class ResponseCurve:
     Attributes:
         log_slopes: float64 (14,), ln of d(log light) / d(level_axis) at knots evenly spaced on
             :func:`level_axis`. The scale of log light is arbitrary (a power of the light corresponds to a
-            power of k); fitting pulls the log-slopes towards ln 2.2, a display gamma.
+            power of k); fitting pulls the log-slopes towards those of sRGB.
     """
 
     log_slopes: np.ndarray
@@ -43,7 +43,7 @@ class ResponseCurve:
         slopes = np.exp(np.interp(axis, np.linspace(axis[0], 0.0, KNOTS), self.log_slopes))
         steps = (slopes[1:] + slopes[:-1]) / 2 * np.diff(axis)
         rising = np.concatenate([[0.0], np.cumsum(steps)])
-        object.__setattr__(self, "_levels", np.exp(axis) * (255 + _BLACK) - _BLACK)
+        object.__setattr__(self, "_levels", np.exp(axis) * (255 + BLACK) - BLACK)
         object.__setattr__(self, "_log_light", rising - rising[-1])
 
     @property

@@ -184,7 +184,7 @@ def minimised(monkeypatch):
     )
 
     def search(residuals, start, sparsity):
-        asked.residuals, asked.start, asked.sparsity = residuals, start, sparsity
+        asked.residuals, asked.sparsity = residuals, sparsity
         return start
 
     monkeypatch.setattr(response_fit, "_minimised", search)
@@ -197,12 +197,43 @@ def packed(responses: PairResponses) -> np.ndarray:
     return np.concatenate([responses.log_slopes, responses.log_exposures, red, blue, responses.toe])
 
 
-def test_the_search_begins_at_a_display_gamma_without_casts_and_offsets(minimised):
+SRGB = [1.39, 0.73, 0.44, 0.28, 0.18, 0.20, 0.37, 0.50, 0.60, 0.68, 0.74, 0.78, 0.81, 0.83]
+
+
+def test_the_search_begins_at_the_standard_response_without_casts_and_offsets(minimised):
     found = minimised.found
-    assert found.log_slopes == pytest.approx([np.log(2.2)] * 14)
-    assert (found.log_exposures.tolist(), found.toe.tolist()) == ([-3.0, -3.0], [0.0, 0.0, 0.0])
+    assert found.log_slopes == pytest.approx(SRGB, abs=0.005)
+    assert found.log_exposures == pytest.approx([-1.5, -2.5], abs=0.7)
+    assert not found.toe.any()
     assert not found.balances.any()
     assert found.balances.shape == (2, 3)
+
+
+def test_the_standard_response_is_the_transfer_function_of_srgb():
+    """Its light, integrated from half a level on, is that of the formula."""
+    curve = ResponseCurve(response_fit.standard_log_slopes())
+    level = np.array([10.0, 40.0, 100.0, 200.0])
+    value = (level + 0.5) / 255
+    light = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    assert np.diff(curve.log_light(level)) == pytest.approx(np.diff(np.log(light)), rel=0.02)
+
+
+@pytest.mark.parametrize(("misfit", "share"), [(0.06, 0.2), (0.3, 1.0), (0.9, 1.0)])
+def test_pairs_that_one_curve_explains_are_pulled_less_to_the_standard_response(
+    minimised, monkeypatch, misfit, share
+):
+    mean, begin, asked = response_fit.clipped_mean, packed(minimised.truth), []
+
+    def search(residuals, *_):
+        asked.append(residuals(begin)[len(minimised.levels.light) + 12 :][:14])
+        return begin
+
+    monkeypatch.setattr(response_fit, "clipped_mean", lambda *given: mean(*given) + misfit)
+    monkeypatch.setattr(response_fit, "_minimised", search)
+    response_fit.fit_response(["tile"], 2)
+    departure = (np.log(2.0) - response_fit.standard_log_slopes()) * np.array([80.0] * 13 + [4.0])
+    assert asked[0] == pytest.approx(0.3 / 80 * departure)
+    assert asked[1] == pytest.approx(share * departure)
 
 
 def test_residuals_are_those_of_the_levels_and_of_what_is_known_of_cameras(minimised):
@@ -211,8 +242,9 @@ def test_residuals_are_those_of_the_levels_and_of_what_is_known_of_cameras(minim
     found = minimised.residuals(packed(truth))
     assert found[:count] == pytest.approx(0, abs=1e-9)
     bend, pull, balance, toe = np.split(found[count:], [12, 26, 32])
-    assert bend == pytest.approx(0, abs=1e-9)
-    assert pull == pytest.approx([0.3 * np.log(2.0 / 2.2)] * 14)
+    standard = response_fit.standard_log_slopes()
+    assert bend == pytest.approx(-60.0 * np.diff(standard, 2))
+    assert pull == pytest.approx((truth.log_slopes - standard) * np.array([80.0] * 13 + [4.0]))
     assert balance == pytest.approx(3.0 * truth.balances.ravel())
     assert toe == pytest.approx(3.0 * truth.toe)
     brighter = minimised.residuals(packed(replace(truth, toe=truth.toe - 1)))
@@ -226,7 +258,7 @@ def test_residuals_are_those_of_the_levels_and_of_what_is_known_of_cameras(minim
     wanted = difference(level - offset + np.exp(-level / 6)) - difference(level - offset)
     assert brighter[:count] == pytest.approx(np.sqrt(levels.weight) * wanted, abs=1e-9)
     bent = minimised.residuals(packed(replace(truth, log_slopes=truth.log_slopes + np.eye(14)[5])))
-    assert bent[count : count + 12] == pytest.approx(30.0 * np.diff(np.eye(14)[5], 2))
+    assert bent[count : count + 12] - bend == pytest.approx(60.0 * np.diff(np.eye(14)[5], 2))
 
 
 def test_the_pattern_of_the_jacobian_has_every_dependence_and_no_other(minimised):
