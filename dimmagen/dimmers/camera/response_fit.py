@@ -19,14 +19,14 @@ from dimmagen.dimmers.camera.tiles import Tile
 
 SMOOTHING = 1.5  # pixels: reduces the noise before mean levels are measured
 ASSUMED_NOISE = 1.2  # grey levels, until it is known: only to predict how clipping at black raises the mean
-# How the log-slopes are pulled towards those of the standard response, chosen by five splits of LOL and eight of
-# two other cameras: each by itself, the last one (highlights, which cameras compress as they like) hardly, and
-# their second differences. In residuals of a grey level.
+# How the log-slopes are pulled towards those of the standard response, in residuals of a grey level: each by
+# itself, but the last one (of highlights, which cameras compress as they like) hardly, and their second
+# differences. Chosen by five splits of LOL and eight of two other cameras.
 PULL = np.array([80.0] * (KNOTS - 1) + [4.0])
 SMOOTHNESS = 60.0
 UNPULLED = 0.3 / 80.0  # the share of PULL that only settles the scale of log light
-# Grey levels by which one curve misses the mean levels of pairs. Pairs that it misses by less show more of the
-# response than those of LOL and two other cameras (0.32 to 1.4), and are pulled less.
+# Grey levels by which one curve misses the mean levels of pairs. Pairs that it misses by less show more of
+# their response than those of LOL and two other cameras (0.32 to 1.4), and are pulled less.
 USUAL_MISFIT = 0.3
 EVALUATIONS, MORE_EVALUATIONS = 60, 20  # of the residuals: at first, and each time that they helped
 HELPED = 0.99  # of the cost or less: more evaluations were worth it
