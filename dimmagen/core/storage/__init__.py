@@ -26,6 +26,7 @@ from dimmagen.core.storage.reading import (
     read_range,
     size_and_sha256,
 )
+from dimmagen.core.storage.replacing import replace_folder, restore_folder, restore_folders
 from dimmagen.core.storage.writing import (
     atomic_write,
     atomic_writer,
@@ -64,6 +65,9 @@ __all__ = [
     "remove",
     "remove_abandoned",
     "remove_unfinished",
+    "replace_folder",
+    "restore_folder",
+    "restore_folders",
     "size_and_sha256",
     "stamp",
     "stamp_of",
