@@ -23,6 +23,7 @@ from dimmagen.core.storage.reading import (
     parse_json,
     read,
     read_json,
+    read_once,
     read_range,
     size_and_sha256,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "parse_json",
     "read",
     "read_json",
+    "read_once",
     "read_range",
     "remove",
     "remove_abandoned",
