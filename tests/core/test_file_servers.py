@@ -54,6 +54,30 @@ def server(monkeypatch):
     FileServer.clear_instance_cache()
 
 
+def test_a_server_that_does_not_say_that_it_renamed_nothing_gets_the_new_file(monkeypatch):
+    """WebHDFS answers `{"boolean": false}` where there is a file of the new name; fsspec does not look."""
+
+    class WebHDFS(FileServer):
+        protocol = ("webhdfs", "webHDFS")
+        store, pseudo_dirs = {}, [""]
+        seen: ClassVar[set[str]] = set()
+
+        @classmethod
+        def _strip_protocol(cls, path):
+            return MemoryFileSystem._strip_protocol(path.replace("webhdfs://host", ""))
+
+        def mv(self, path1, path2, **kwargs):
+            if not self.exists(path2):
+                super().mv(path1, path2)
+
+    monkeypatch.setitem(sys.modules["fsspec.registry"]._registry, "webhdfs", WebHDFS)
+    for data in (b"0123456789", b"another"):
+        storage.atomic_write("webhdfs://host/out/manifest.json", data)
+        assert storage.read("webhdfs://host/out/manifest.json") == data
+        assert storage.list_names("webhdfs://host/out") == ["manifest.json"]
+    assert any(map(storage.is_unfinished, (name.rpartition("/")[2] for name in WebHDFS.seen)))
+
+
 @pytest.mark.parametrize("replaces", [True, False])
 def test_a_file_has_its_name_when_it_is_whole(replaces, server, monkeypatch):
     monkeypatch.setattr(server, "replaces", replaces)
