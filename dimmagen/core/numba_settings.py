@@ -23,4 +23,5 @@ def numba_settings_errors() -> Iterator[None]:
         raise UsageError(
             f"numba refuses an environment variable ({' '.join(str(error).split())})",
             f"unset or correct {', '.join(given)}",
+            code="usage",
         ) from error
