@@ -9,6 +9,12 @@ from pathlib import PurePosixPath
 _PLAINLY = "camera::test_the_kernel_gives_the_pixels_of_a_plain_implementation"
 # By module, below the folder of tests that is named like its own. `a/b` is `a/test_b.py`.
 _OTHERS = {
+    "core.storage.listing": ("../storage", "../remote"),
+    "core.storage.paths": ("../storage",),
+    "core.storage.range_reader": ("../remote", "../file_servers"),
+    "core.storage.reading": ("../storage", "../remote"),
+    "core.storage.remote": ("../remote", "../remembered_listings"),
+    "core.storage.writing": ("../storage", "../abandoned"),
     "dataset.census": ("manifest", "../generate/tiny_runs"),
     "dataset.checking": ("verify",),
     "dataset.compare_unordered": ("compare",),
@@ -17,6 +23,7 @@ _OTHERS = {
     "dataset.loader_items": ("loaders",),
     "dataset.manifest": ("manifest", "verify", "../generate/tiny_runs"),
     "dataset.matching": ("compare",),
+    "dataset.loader_state": ("loader_state", "loaders"),
     "dataset.pair_dataset": ("loaders",),
     "dataset.pair_stream": ("loaders", "loader_state"),
     "dataset.reader": ("reader", "verify", "writer", "../generate/derived/tiny_subsets"),
@@ -76,6 +83,15 @@ _OTHERS = {
     "dimmers.profile_json": ("profiles/damaged_profiles", "profiles/profile"),
     "dimmers.real_pairs": ("real_pairs", "pair_layouts"),
     "dimmers.stored_model": ("stored_model", "profiles/damaged_profiles"),
+    "enhance.log": ("loggers", "following", "run_folder"),
+    "enhance.prefetch": ("acceleration", "loop"),
+    "sources.archives.entry": ("../source_archives", "../candidates"),
+    "sources.archives.folders": ("../source_archives",),
+    "sources.archives.listing": ("../source_archives", "../archive_formats"),
+    "sources.archives.plugins": ("../archive_formats", "../archive_contract"),
+    "sources.archives.reading": ("../source_archives", "../archive_formats"),
+    "sources.archives.tars": ("../source_archives",),
+    "sources.archives.zips": ("../source_archives",),
 }
 # Modules of kernels, with few tests of small images: interpreted, a kernel takes a thousand times as long.
 _KERNELS = {
