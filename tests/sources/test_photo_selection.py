@@ -1,11 +1,14 @@
 """The user's choices among the candidates: size, number, names."""
 
+import os
+from threading import Thread
+
 import numpy as np
 import pytest
 from PIL import Image
 from skimage import data as photos
 
-from dimmagen.core.errors import UsageError
+from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.images import codec
 from dimmagen.sources import parse_specs
 from dimmagen.sources.light_image import load_light_image
@@ -109,6 +112,17 @@ def test_a_list_that_is_none_is_refused(data, words, tmp_path):
         read_names(str(tmp_path / "list"))
     with pytest.raises(UsageError, match="does not exist"):
         read_names(str(tmp_path / "absent"))
+
+
+@pytest.mark.needs("fifo")
+def test_a_list_comes_through_a_pipe(tmp_path):
+    """As from `<(find ...)` or /dev/stdin."""
+    os.mkfifo(tmp_path / "pipe")
+    writer = Thread(target=(tmp_path / "pipe").write_bytes, args=(b"a.png\n\nb.png\n",), daemon=True)
+    writer.start()
+    assert read_names(str(tmp_path / "pipe")) == {"a.png", "b.png"}
+    with pytest.raises(DimmagenError, match="not a regular file"):
+        read_names(str(tmp_path))
 
 
 def test_a_photo_longer_than_webp_can_hold_is_rejected_before_the_run(tmp_path):

@@ -10,24 +10,28 @@ from typing import Any, BinaryIO
 from dimmagen.core.machine import machine_trouble
 from dimmagen.core.storage import remote, s3
 from dimmagen.core.storage.filesystems import open_filesystem, remote_filesystem
-from dimmagen.core.storage.listing import exists, is_file, no_regular_file
+from dimmagen.core.storage.listing import exists, is_file, is_folder, no_regular_file
 from dimmagen.core.storage.paths import local_path
 
 
-def read(path: str | os.PathLike) -> bytes:
+def read(path: str | os.PathLike, through_pipes: bool = False) -> bytes:
     """The bytes of a file.
+
+    Args:
+        path: of the file.
+        through_pipes: also read from a pipe or a device: the user names it, as `<(find ...)` does.
 
     Raises:
         FileNotFoundError: the file does not exist.
         MachineError: a local disk fails, or the memory is full; so do the other functions that read.
-        DimmagenError: a local path is a folder, a pipe or a device.
+        DimmagenError: a local path is a folder; or a pipe or a device, and these are not read.
     """
     if (place := local_path(path)) is None:
         with remote_filesystem(path, remembers=True) as (filesystem, place):
             if isinstance(filesystem, s3.S3):
                 return filesystem.cat_file(place)
             return remote.found(filesystem, partial(filesystem.cat_file, place))
-    if exists(place) and not is_file(place):
+    if exists(place) and (is_folder(place) or not through_pipes) and not is_file(place):
         raise no_regular_file(path)
     with machine_trouble(path), open(place, "rb") as file:
         return file.read()
