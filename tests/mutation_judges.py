@@ -89,7 +89,7 @@ _OTHERS = {
     "evaluation.pair_comparison": ("pair_comparison", "repeats", "profile_check"),
     "sources.archives.entry": ("../source_archives", "../candidates"),
     "sources.archives.folders": ("../source_archives",),
-    "sources.archives.listing": ("../source_archives", "../archive_formats"),
+    "sources.archives.listing": ("../source_archives", "../archive_formats", "../own_outputs"),
     "sources.archives.plugins": ("../archive_formats", "../archive_contract"),
     "sources.archives.reading": ("../source_archives", "../archive_formats"),
     "sources.archives.tars": ("../source_archives",),
