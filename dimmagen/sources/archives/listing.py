@@ -59,7 +59,7 @@ def list_entries(path: str, follow_links: bool = False, wanted: Wanted = "photos
     own = own_folders(entry.name for entry in entries)
     _refuse_own(path, path, own.get("", ""), wanted)
     for folder, kind in own.items():
-        _log.warning("%s/%s is left out: it is %s that dimmagen made, not {wanted}", path, folder, kind)
+        _log.warning("%s/%s is left out: it is %s that dimmagen made, not %s", path, folder, kind, wanted)
     above = f"{storage.last_part(path)}/"
     is_preview = preview_test(f"{above}{entry.name}" for entry in entries)
     kept = [
