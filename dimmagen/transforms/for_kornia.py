@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from dimmagen.core.errors import UsageError
-from dimmagen.transforms.backends import missing_backend
+from dimmagen.core.optional_packages import missing_package
 from dimmagen.transforms.darkening import STAYS_LIGHT, AnyDraw, Darkening, as_draw, online_key
 from dimmagen.transforms.draws import LowLightDraw
 from dimmagen.transforms.pictures import as_picture
 
 try:
     from kornia.augmentation import IntensityAugmentationBase2D
-except ImportError:
-    raise missing_backend("kornia", "kornia") from None
+except ImportError as error:
+    raise missing_package("this transform needs", "kornia", "kornia", error) from None
 
 DRAWS, COUNTED = "low_light_draws", "low_light_counted"
 
