@@ -85,6 +85,7 @@ def run(tmp_path, monkeypatch, capfd):
         for registry, before in zip(REGISTRIES, loaded, strict=True):
             monkeypatch.setattr(registry, "_entry_points", None)
             monkeypatch.setattr(registry, "_loaded", dict(before))
+            monkeypatch.setattr(registry, "_complete", {})
         return subprocess.CompletedProcess(words, exit_code(*words), *capfd.readouterr())
 
     monkeypatch.syspath_prepend(tmp_path / "site")
@@ -316,6 +317,39 @@ def test_a_plug_in_that_is_named_as_a_built_in_one_stops_no_other(place, install
     done = run_process("build-mixhq", "--source", "coco=photos/", "--out", "other")
     assert done.returncode == 2
     assert "two sources named 'coco'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "words"),
+    [
+        ("sources", "coco", "build-mixhq --source coco=photos --out mixhq"),
+        ("dimmers", "camera", "dim --profile lol3 --source photos --shards other"),
+        ("dimmers", "linear", "dim --profile linear --source photos --shards other"),
+        ("layouts", "lol-v1", "export out --layout lol-v1 --out export"),
+        ("layouts", "retinexformer", "export out --layout retinexformer --out export"),
+        ("networks", "compact", "train --data out --out run --iterations 1"),
+    ],
+)
+def test_a_plug_in_that_is_named_as_a_built_in_one_is_never_ignored(group, name, words, place, install, run):
+    make("photos", Path("out"))
+    install("square")
+    points = next(Path("site").glob("*.dist-info")) / "entry_points.txt"
+    points.write_text(f"[dimmagen.{group}]\n{name} = example:Square\n")
+    done = run(*words.split())
+    assert done.returncode == 2
+    assert re.search(rf"there are two \w+s named '{name}' \(.*, example:Square\)", done.stderr)
+
+
+def test_a_layout_of_a_plug_in_that_is_named_as_a_code_base_is_refused(place, install, run):
+    make("photos", Path("out"))
+    install("two-folders")
+    code = Path("site/example.py")
+    code.write_text(code.read_text().replace('"two-folders"', '"restormer"'))
+    points = next(Path("site").glob("*.dist-info")) / "entry_points.txt"
+    points.write_text(points.read_text().replace("two-folders", "restormer"))
+    done = run("export", "out", "--layout", "restormer", "--out", "export")
+    assert done.returncode == 1
+    assert "its name is that of a code base" in " ".join(done.stderr.split())
 
 
 @pytest.mark.parametrize(

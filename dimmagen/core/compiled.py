@@ -12,8 +12,11 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import numba
-from numba.core import caching
+from dimmagen.core.numba_settings import numba_settings_errors
+
+with numba_settings_errors():
+    import numba
+    from numba.core import caching
 
 _log = logging.getLogger(__name__)
 _DIGEST_BYTES = 32

@@ -9,6 +9,7 @@ import difflib
 import importlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
@@ -62,6 +63,7 @@ class Registry(Mapping[str, T], Generic[T]):
         self._complete: dict[str, T] = {}
         self._builtin = dict(builtin or {})
         self._loaded: dict[str, T] = {}
+        self._registered: dict[str, Any] = {}
         self._entry_points: dict[str, list[EntryPoint]] | None = None
 
     def register(self, name: str) -> Callable[[Item], Item]:
@@ -76,6 +78,7 @@ class Registry(Mapping[str, T], Generic[T]):
             if name in self._builtin or name in self._loaded:
                 raise self._taken(name)
             self._loaded[name] = self._made(item)
+            self._registered[name] = item
             return item
 
         return add
@@ -88,13 +91,15 @@ class Registry(Mapping[str, T], Generic[T]):
             DimmagenError: the plug-in that provides it cannot be imported, or the object is not complete.
             UsageError: a plug-in has a name that it cannot have, or that something else has, too.
         """
-        if name not in self._loaded:
-            self._loaded[name] = self._load(name)
-        item = self._loaded[name]
+        item = self._loaded.get(name)
+        if item is not None and self._complete.get(name) is item:
+            return item
+        self._refuse_ambiguous(name)
+        if item is None:
+            item = self._loaded[name] = self._load(name)
         # Not where it is registered: a decorator may stand below another one that completes the class.
-        if self._complete.get(name) is not item:
-            self._refuse_incomplete(name, item)
-            self._complete[name] = item
+        self._refuse_incomplete(name, item)
+        self._complete[name] = item
         return item
 
     def __contains__(self, name: object) -> bool:
@@ -132,7 +137,6 @@ class Registry(Mapping[str, T], Generic[T]):
         return unknown_name(self.kind, name, self)
 
     def _load(self, name: str) -> T:
-        self._refuse_ambiguous(name)
         if name in self._builtin:
             module, attribute = self._builtin[name].split(":")
             return self._made(getattr(importlib.import_module(module), attribute))
@@ -184,13 +188,22 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def _refuse_ambiguous(self, name: str) -> None:
         """Where it is used, not where names are listed: the other names are not worse for it."""
-        places = [point.value for point in self._plugins().get(name, ())]
+        points = self._plugins().get(name, ())
+        places = [point.value for point in points]
         if places:
             self._refuse_name(name, f" ({places[0]})")
         if places and name in self._builtin:
             places.insert(0, self._builtin[name])
+        elif name in self._registered and not all(self._is_registered(name, point) for point in points):
+            places.insert(0, "one that is registered")
         if len(places) > 1:
             raise self._taken(name, f" ({', '.join(places)})")
+
+    def _is_registered(self, name: str, point: EntryPoint) -> bool:
+        """Whether the module of a plug-in has registered the same object itself, too."""
+        with suppress(Exception):
+            return point.load() is self._registered[name]
+        return False
 
     def _refuse_name(self, name: str, where: str = "") -> None:
         if not _NAME.fullmatch(name):

@@ -37,13 +37,13 @@ _HIDDEN_SYSTEM_NAMES = frozenset(
     )
 )
 # What programs that copy or show folders leave there: Hugging Face's client, git, DVC, Jupyter, Dropbox,
-# Google Drive, Nextcloud, editors ...
+# Google Drive, Nextcloud, editors ...; and what holds the place of files where git would keep no folder.
 _HIDDEN_CLIENT_NAMES = frozenset(
     (
         *(".cache", ".git", ".gitattributes", ".gitignore", ".dvc", ".dvcignore", ".ipynb_checkpoints"),
         *(".dropbox", ".dropbox.attr", ".dropbox.cache", ".stfolder", ".stignore", ".stversions", ".sync"),
         *(".tmp.driveupload", ".tmp.drivedownload", ".nextcloudsync.log", ".owncloudsync.log", ".nomedia"),
-        *(".svn", ".hg", ".idea", ".vscode", ".rsync-partial", ".volumeicon.icns"),
+        *(".gitkeep", ".keep", ".svn", ".hg", ".idea", ".vscode", ".rsync-partial", ".volumeicon.icns"),
     )
 )
 # Reduced copies that photo managers keep: of libraries of Apple only the originals count (osxphotos' list of

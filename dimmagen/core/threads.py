@@ -7,6 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+from dimmagen.core.numba_settings import numba_settings_errors
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 _COMPUTING = ("torch", "numba")  # libraries with their own threads
@@ -55,7 +57,8 @@ def torch_threads(number: int) -> Iterator[None]:
 
 @contextmanager
 def _restored_threads() -> Iterator[None]:
-    before = {name: sys.modules[name].get_num_threads() for name in _COMPUTING if name in sys.modules}
+    with numba_settings_errors():  # it starts its threads
+        before = {name: sys.modules[name].get_num_threads() for name in _COMPUTING if name in sys.modules}
     try:
         yield
     finally:
@@ -65,6 +68,7 @@ def _restored_threads() -> Iterator[None]:
 
 def use_one_thread() -> None:
     """Compute in one thread from now on; for processes that this package starts."""
-    for name in _COMPUTING:  # only those that are imported
-        if name in sys.modules:
-            sys.modules[name].set_num_threads(1)
+    with numba_settings_errors():
+        for name in _COMPUTING:  # only those that are imported
+            if name in sys.modules:
+                sys.modules[name].set_num_threads(1)

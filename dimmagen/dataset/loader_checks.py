@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from numbers import Integral
 
 import pyarrow.compute as pc
+from torch.utils.data import get_worker_info
 
 from dimmagen.core.errors import UsageError
 from dimmagen.core.text import pluralize
@@ -134,6 +135,26 @@ def refuse_other_rank(made_for: tuple[int, int], now: tuple[int, int]) -> None:
             code="conflict",
             rank=now[0],
             ranks=now[1],
+        )
+
+
+def refuse_other_workers(workers: int) -> None:
+    """Refuse to read in the workers of another loader, which would each begin a pass of their own.
+
+    Args:
+        workers: of this loader, which a worker cannot start.
+
+    Raises:
+        UsageError: this process is a worker of another loader, and not its only one, or has to start some.
+    """
+    reader = get_worker_info()
+    if reader and (reader.num_workers > 1 or workers):
+        raise UsageError(
+            "a loader that `pair_loader()` returned is read in the workers of another DataLoader",
+            "read it directly: it makes batches and has workers of its own (`workers`); or give a "
+            "`PairDataset` to the other one",
+            code="conflict",
+            parameter="workers",
         )
 
 

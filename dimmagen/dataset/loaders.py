@@ -27,6 +27,7 @@ from dimmagen.dataset.loader_checks import (
     refuse_no_batches,
     refuse_order_of_draws,
     refuse_other_rank,
+    refuse_other_workers,
     refuse_small,
     warn_of_uneven_ranks,
     worker_count,
@@ -73,6 +74,7 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
 
     def __iter__(self) -> Iterator[BatchT]:
         refuse_other_rank(self.made_for, rank_and_ranks())
+        refuse_other_workers(self.pipeline[0].num_workers)
         return self._pass()
 
     def __len__(self) -> int:
@@ -255,9 +257,9 @@ def pair_loader(
         DimmagenError: the data set is not finished or is damaged, or there is no room in shared memory; while
             reading, a shard is truncated.
         UsageError: there are fewer shards than ranks in an exact pass, `drop_last` leaves a rank no batch,
-            the process group is made after the loader (when it is read), an image is smaller than `crop`,
-            images have several sizes and neither `crop` nor `transform` is given, or an argument is out of
-            its range.
+            the process group is made after the loader (when it is read), it is read in the workers of another
+            DataLoader, an image is smaller than `crop`, images have several sizes and neither `crop` nor
+            `transform` is given, or an argument is out of its range.
 
     Example:
         >>> from dimmagen import pair_loader

@@ -6,7 +6,6 @@ the hash of the models' files and settings: two profiles with the same fingerpri
 
 import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -103,6 +102,7 @@ class Profile:
 
 def profile_names() -> list[str]:
     """Names of the current bundled profiles, the user's profiles, and formulas."""
+    storage.restore_folders(user_profiles_folder())
     return [*saved_profile_names(), *formulas()]
 
 
@@ -134,6 +134,8 @@ def open_profile(name_or_path: str | Path, fingerprint: str | None = None) -> Pr
         models = {text: {"files": {}, "settings": DIMMERS[text].parameters()}}
         return Profile(text, None, fingerprint_of(text, models), text, models, {"made": "closed form"})
     for folder in (BUNDLED / text, user_profiles_folder() / text):
+        if is_name(text) and folder.parent != BUNDLED:
+            storage.restore_folder(folder)
         if is_name(text) and os.path.isfile(folder / "profile.json"):  # False for a name of any length
             current = _read(folder, text)
             if fingerprint not in (None, current.fingerprint) and folder.parent == BUNDLED:
@@ -141,6 +143,7 @@ def open_profile(name_or_path: str | Path, fingerprint: str | None = None) -> Pr
                 return next((one for one in earlier if one.fingerprint == fingerprint), current)
             return current
     path = storage.only_local(name_or_path)
+    storage.restore_folder(path)
     if os.path.isdir(path):
         return _read(path, None)
     raise unknown_name("profile", text, [*profile_names(), "or the folder of a profile"])
@@ -188,6 +191,7 @@ def new_profile_folder(name_or_path: str | Path, *, may_exist: bool = False) -> 
             "set DIMMAGEN_PROFILES to a folder for them, or give a path",
             code="missing-path",
         )
+    storage.restore_folder(folder)
     if folder.exists() and not may_exist:
         raise UsageError(
             f"{folder} exists already",
@@ -215,7 +219,8 @@ def save_profile(
         default_model: one of their kinds.
         provenance: how the profile was made; values that JSON can represent.
         picture: a PNG that shows the profile to people, which its fingerprint does not cover.
-        replace: replace an existing profile.
+        replace: replace an existing profile. At every moment the old or the new one is there: whoever opens,
+            lists or saves the profile after a kill in between gets it.
 
     Raises:
         DimmagenError: the disk is full, or cannot be written to.
@@ -236,8 +241,9 @@ def save_profile(
             storage.atomic_write(unfinished / PICTURE, picture)
         _make_readable(unfinished, 0o755)
         if replace and folder.exists():
-            shutil.rmtree(folder)
-        unfinished.rename(folder)
+            storage.replace_folder(unfinished, folder)
+        else:
+            unfinished.rename(folder)
     storage.sync_folder(folder.parent)
     return _read(folder, folder.name)
 

@@ -81,9 +81,10 @@ def _failures_of(logger: str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = " ".join(str(error).split()) if isinstance(error, OSError) else fault_of(error)
+        cause = "the packages that it needs" if isinstance(error, ImportError) else "its disk or its server"
         raise DimmagenError(
             f"the logger {logger} failed ({reason})",
-            "see to its disk or its server and run the same command again, or leave the logger out",
+            f"see to {cause} and run the same command again, or leave the logger out",
             code="failed",
             name=logger,
         ) from error

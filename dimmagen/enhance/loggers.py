@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from dimmagen.core import storage
-from dimmagen.core.errors import UsageError
+from dimmagen.core.optional_packages import missing_package
 from dimmagen.core.registry import unknown_name
 from dimmagen.enhance import run_folder
 
@@ -190,13 +190,8 @@ def _package(module: str, package: str = "") -> Any:
     name = package or module
     try:
         return importlib.import_module(module)
-    except ImportError:
-        raise UsageError(
-            f"the log for {name} needs the package {name}",
-            f"pip install 'dimmagen[{name}]'",
-            code="missing-package",
-            package=name,
-        ) from None
+    except ImportError as error:
+        raise missing_package(f"the log for {name} needs", name, name, error) from None
 
 
 def _identity(folder: Path, logger: str) -> str | None:

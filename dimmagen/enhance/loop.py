@@ -105,9 +105,9 @@ def train(
     with (
         closing(stream),
         accelerated.memory(),
-        Log(run, state.iteration, loggers) if context.first else _NoLog() as log,
+        Log(run, state.iteration, loggers) if context.first and not state.is_over else _NoLog() as log,
     ):
-        while state.iteration < settings.iterations and not state.out_of_patience:
+        while not state.is_over:
             batch = next(stream)
             # What a network draws (dropout) is a function of the iteration, so that it can be resumed.
             torch.manual_seed(keyed_random.bits63(seed, "step", state.iteration, f"rank {context.rank}"))
@@ -128,7 +128,7 @@ def train(
                 progress.iteration(row)
             if validates and (image := strip.image()) is not None:
                 log.picture(state.iteration, image)
-            if context.first and (ends or saves or state.out_of_patience):
+            if context.first and (saves or state.is_over):
                 state.save(run)
     if device.type == "cuda" and waiting.share > SLOW_READING:
         _LOG.info(
@@ -211,7 +211,7 @@ def _in_eval_mode(network: EnhancementNetwork) -> Iterator[None]:
 
 
 class _NoLog:
-    """Takes the place of the log in all processes but the first, and writes nothing."""
+    """Writes nothing: in all processes but the first, and where no iteration is left."""
 
     def row(self, values: dict[str, float]) -> None: ...
 

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.errors import DimmagenError
+from dimmagen.core.optional_packages import missing_package
 from dimmagen.core.registry import Registry, described
 from dimmagen.enhance.acceleration import Acceleration
 from dimmagen.enhance.fused_norms import fuse_norms
@@ -197,13 +198,9 @@ def _diffusers_unet(widths: Sequence[int]) -> nn.Module:
     """The paper's UNet with these channels per level."""
     try:
         diffusers = importlib.import_module("diffusers")
-    except ImportError:
-        raise UsageError(
-            "this architecture needs the package diffusers",
-            "pip install 'dimmagen[train]', or use `architecture=\"compact\"`",
-            code="missing-package",
-            package="diffusers",
-        ) from None
+    except ImportError as error:
+        instead = 'use `architecture="compact"`'
+        raise missing_package("this architecture needs", "diffusers", "train", error, instead) from None
     _ignore_broken_torchvision()
 
     class UNet(diffusers.UNet2DModel):  # type: ignore[name-defined]

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from dimmagen.core import storage
-from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.errors import DimmagenError
+from dimmagen.core.optional_packages import missing_package
 from dimmagen.enhance.inputs import CONDITION_STEPS, condition, mean_lightness, network_input, network_inputs
 from dimmagen.enhance.network import EnhancementNetwork
 
@@ -162,10 +163,5 @@ def _difference(session: Any, network: EnhancementNetwork, size: tuple[int, int]
 def _package(name: str) -> Any:
     try:
         return importlib.import_module(name)
-    except ImportError:
-        raise UsageError(
-            f"an ONNX model needs the package {name}",
-            "pip install 'dimmagen[onnx]'",
-            code="missing-package",
-            package=name,
-        ) from None
+    except ImportError as error:
+        raise missing_package("an ONNX model needs", name, "onnx", error) from None

@@ -42,6 +42,11 @@ class TrainSettings:
         """The learning rate of an iteration, counted from 0."""
         return self.learning_rate * (1 + math.cos(math.pi * iteration / self.iterations)) / 2
 
+    def is_over(self, iteration: int, best_iteration: int) -> bool:
+        """Whether no iteration is left after this one: it is the last, or the patience is at its end."""
+        waited = iteration - best_iteration
+        return iteration >= self.iterations or 0 < self.patience * self.validate_every <= waited
+
 
 class TrainState:
     """Everything that changes during training: a run that is restored from it continues exactly.
@@ -91,10 +96,9 @@ class TrainState:
         return self.average or self.network
 
     @property
-    def out_of_patience(self) -> bool:
-        """Whether too many validations have passed without a new best."""
-        waited = self.iteration - self.best_iteration
-        return 0 < self.settings.patience * self.settings.validate_every <= waited
+    def is_over(self) -> bool:
+        """Whether no iteration is left."""
+        return self.settings.is_over(self.iteration, self.best_iteration)
 
     def set_learning_rate(self, rate: float) -> None:
         """Set the learning rate of the next step."""

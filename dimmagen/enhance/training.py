@@ -16,7 +16,7 @@ from dimmagen.core.processors import processor_count
 from dimmagen.core.text import pluralize
 from dimmagen.core.threads import torch_threads
 from dimmagen.enhance.acceleration import acceleration
-from dimmagen.enhance.checkpoints import BEST, load_network
+from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, load_network
 from dimmagen.enhance.config import TrainConfig
 from dimmagen.enhance.distributed_context import SINGLE_PROCESS, DistributedContext
 from dimmagen.enhance.lightness import learn_lightness
@@ -26,6 +26,7 @@ from dimmagen.enhance.losses import EnhancementLoss
 from dimmagen.enhance.network import ARCHITECTURES, EnhancementNetwork
 from dimmagen.enhance.provenance import REAL_LIGHTS, maker, real_lights
 from dimmagen.enhance.run_folder import THREADS, ResumeMode, RunFolder
+from dimmagen.enhance.state import TrainSettings
 from dimmagen.enhance.training_data import TrainingData, open_training_data, pairs_sha256
 from dimmagen.enhance.training_shards import VALIDATION_PHOTOS
 from dimmagen.metrics.lpips import LPIPS, SMALLEST_SIDE, load_lpips
@@ -77,8 +78,10 @@ def _train(
     require_loggers(config.loggers)  # before the folder is claimed
     prepared = prepare(config, context, device)
     run = RunFolder(out)
-    with exclusive(str(out)) if context.first else nullcontext():
+    with exclusive(str(out), may_only_read=True) if context.first else nullcontext() as refused:
         if context.first:
+            if refused and (resume == "never" or not _is_over(run, config.training)):
+                raise refused
             run.begin(prepared.identity, resume, prepared.notes | {THREADS: torch.get_num_threads()})
         context.wait()
         threads = torch.get_num_threads() if device.type != "cpu" else _threads(run, context)
@@ -100,6 +103,12 @@ def _train(
                 notes=notes,
                 accelerated=acceleration(device, config.compile, config.training.iterations),
             )
+
+
+def _is_over(run: RunFolder, settings: TrainSettings) -> bool:
+    """Whether there is a checkpoint, after which no iteration is left."""
+    saved = run.load(CHECKPOINT)
+    return saved is not None and settings.is_over(saved.header["iteration"], saved.header["best_iteration"])
 
 
 def _threads(run: RunFolder, context: DistributedContext) -> int:

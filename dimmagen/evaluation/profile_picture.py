@@ -6,15 +6,13 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from dimmagen.core.text import one_line
 from dimmagen.dimmers.camera.highlights import STEPS
 from dimmagen.dimmers.camera.model import CameraModel
 from dimmagen.evaluation.dimming_methods import PLAIN, DimmingMethod
+from dimmagen.evaluation.plotting import Axes, Figure, mpl
 from dimmagen.evaluation.profile_check import FITTED, NOT_CHECKED, HeldOutPair, ProfileCheck
 from dimmagen.images.cropping import center_crop
 from dimmagen.metrics.realism.noise import LARGEST_RESIDUAL, NoiseStatistics

@@ -4,11 +4,9 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from dimmagen.evaluation.plotting import Axes, Figure, mpl
 from dimmagen.evaluation.realism_results import AGAIN, REAL, Mode, PairResult
 from dimmagen.evaluation.realism_summary import per_pair
 from dimmagen.metrics.realism.noise import LARGEST_RESIDUAL, NoiseStatistics

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from dimmagen.core.registry import Registry, described
+from dimmagen.export.code_bases import ALL as CODE_BASES
 from dimmagen.export.labels import COCO, MASKS, NO_LABELS, VOC, YOLO, LabelFormat
 from dimmagen.export.listings import FILE_LIST, META_INFO, NO_LISTING, PAIR_LIST, Listing, Place
 from dimmagen.export.stores import JPEG, LMDB, PNG, Store
@@ -275,6 +276,8 @@ def layout_faults(name: str, layout: Any) -> Iterator[str]:
         return
     if layout.name != name:
         yield f"its name is {layout.name!r}, but it is registered as {name!r}"
+    if layout not in _ALL and name in {reader.name for reader in CODE_BASES}:
+        yield "its name is that of a code base that exports are for"
     if not isinstance(layout.readers, str):
         yield f"its readers are {layout.readers!r}, not a text"
     taken: set[str] = set()

@@ -21,11 +21,12 @@ def find_preset(name: str) -> tuple[Layout, Reader | None]:
 
     Raises:
         UnknownNameError: there is neither a reader nor a layout of that name.
+        DimmagenError: a layout of a plug-in has the name of a reader, or of another layout.
     """
+    if name in LAYOUTS and (layout := LAYOUTS[name]) and name not in READERS:
+        return layout, None
     if name in READERS:
         return LAYOUTS[READERS[name].layout], READERS[name]
-    if name in LAYOUTS:
-        return LAYOUTS[name], None
     raise unknown_name("layout", name, dict.fromkeys([*LAYOUTS, *READERS]))
 
 

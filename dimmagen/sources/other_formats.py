@@ -5,7 +5,10 @@ from collections.abc import Collection, Iterable
 
 from dimmagen.images.codec import IMAGE_EXTENSIONS
 
-_CLIPS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".3gp", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv")
+_CLIPS = (
+    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".3gp", ".3g2", ".mts", ".m2ts", ".mpg", ".mpeg"),
+    *(".m2v", ".wmv", ".asf", ".flv", ".f4v", ".ogv", ".vob", ".mxf"),
+)
 _RAW = (
     *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".k25", ".kdc"),
     *(".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2"),
@@ -49,6 +52,8 @@ def other_format(name: str, extensions: Collection[str]) -> str:
         return ""
     ending = ending_of(lower)
     if ending in _CLIPS:
+        if any(one in _CLIPS for one in extensions):
+            return "is a clip of a format that this source does not take: convert it to MP4 first"
         return "is a clip: the source inter4k takes its first and last frame"
     if ending in _RAW:
         return "is a RAW file: develop it to PNG, TIFF or JPEG first"

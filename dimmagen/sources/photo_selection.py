@@ -147,13 +147,13 @@ def resized_size(height: int, width: int, short: int) -> tuple[int, int]:
 
 
 def read_names(path: str) -> frozenset[str]:
-    """The lines of a text file, without the empty ones.
+    """The lines of a text file or a pipe, without the empty ones.
 
     Raises:
         UsageError: the file is missing, is not UTF-8 text, or has no line.
     """
     try:
-        text = decoded(storage.read(path))
+        text = decoded(storage.read_once(path))
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist", "check the path", code="missing-path", path=path) from None
     except UnicodeDecodeError:

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 
 from dimmagen.core.errors import UsageError
+from dimmagen.core.optional_packages import missing_package
 from dimmagen.dimmers.dimmer import Brightness
-from dimmagen.transforms.backends import missing_backend
 from dimmagen.transforms.darkening import Darkening, as_draw, online_key
 from dimmagen.transforms.draws import Curriculum, Gamma, Level
 from dimmagen.transforms.pictures import as_picture
 
 try:
     from albumentations.core.transforms_interface import ImageOnlyTransform
-except ImportError:
-    raise missing_backend("albumentations", "albumentations") from None
+except ImportError as error:
+    raise missing_package("this transform needs", "albumentations", "albumentations", error) from None
 
 
 class AlbumentationsLowLight(ImageOnlyTransform):

@@ -3,21 +3,22 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from dimmagen.core.errors import UsageError
-from dimmagen.transforms.backends import missing_backend
+from dimmagen.core.optional_packages import missing_package
 from dimmagen.transforms.darkening import STAYS_LIGHT, AnyDraw, Darkening, as_draw, online_key
 from dimmagen.transforms.draws import LowLightDraw
 from dimmagen.transforms.pictures import as_picture
 
 try:
     from kornia.augmentation import IntensityAugmentationBase2D
-except ImportError:
-    raise missing_backend("kornia", "kornia") from None
+except ImportError as error:
+    raise missing_package("this transform needs", "kornia", "kornia", error) from None
 
 DRAWS, COUNTED = "low_light_draws", "low_light_counted"
 
@@ -73,12 +74,14 @@ class KorniaLowLight(IntensityAugmentationBase2D):
         """The draws of the last call, one per image; those of images that stayed light are among them."""
         return _unpacked(self._params[DRAWS])
 
-    def generate_parameters(self, batch_shape: tuple[int, ...]) -> dict[str, Tensor]:
+    # Not generate_parameters, which kornia before 0.9 calls for only the images that are to be dark.
+    def forward_parameters(self, batch_shape: tuple[int, ...]) -> dict[str, Tensor]:
+        params = super().forward_parameters(batch_shape)
         count = 1 if self.same_on_batch else batch_shape[0]
         numbers = torch.randint(2**62, (count,)).tolist()
         draws = [self.low_light.draw_if_applied(online_key(number)) for number in numbers]
         packed = _packed(draws * (batch_shape[0] // count))
-        return {DRAWS: packed, COUNTED: torch.ones(batch_shape[0], dtype=torch.uint8)}
+        return {**params, DRAWS: packed, COUNTED: torch.ones(batch_shape[0], dtype=torch.uint8)}
 
     def apply_transform(
         self,
@@ -88,15 +91,17 @@ class KorniaLowLight(IntensityAugmentationBase2D):
         transform: Tensor | None = None,
     ) -> Tensor:
         draws = _unpacked(params[DRAWS])
-        if len(draws) != len(input):
+        applied = (params["batch_prob"] > 0.5).tolist() if self.p < 1 else [True] * len(input)
+        if len(draws) != len(applied):
             raise UsageError(
-                f"there are {len(draws)} draws for {len(input)} images",
+                f"there are {len(draws)} draws for {len(applied)} images",
                 "give one draw per image",
                 code="usage",
                 parameter="draws",
             )
-        if self.p < 1:
-            applied = (params["batch_prob"] > 0.5).tolist()
+        if len(input) < len(applied):  # as before kornia 0.9
+            draws = list(compress(draws, applied))
+        else:
             draws = [draw if one else STAYS_LIGHT for draw, one in zip(draws, applied, strict=True)]
         picture = as_picture(input, clips=False)
         # New draws that are equal are those of one clip; draws that were given are of images with their keys.

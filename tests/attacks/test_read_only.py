@@ -12,14 +12,19 @@ from tests.commands import exit_code
 from tests.dataset_helpers import file_hashes, write_photos
 
 DIM = "dim --profile linear --source photos --executor serial"
+TRAIN = "train --data out --perceptual none --crop 64 --batch 2 --validation-photos 1"
 FINISHED = (
     f"{DIM} --shards out",
     f"{DIM} --shards out --add",
     "build-mixhq --source photos --out mixhq",
     "subset out --out some --min-side 200",
     "export out --layout lol-v1 --out export",
+    f"{TRAIN} --iterations 2 --out run",
 )
 UNFINISHED = (
+    (f"{TRAIN} --iterations 2 --resume never --out run", "run"),
+    (f"{TRAIN} --iterations 2 --out new", "new"),
+    (f"{TRAIN} --iterations 9 --out stopped", "stopped"),
     (f"{DIM} --shards out --variants 2", "out"),
     (f"{DIM} --shards out --resume never", "out"),
     (f"{DIM} --shards empty", "empty"),
@@ -51,7 +56,21 @@ def place(tmp_path_factory):
         patch.chdir(folder)
         for words in FINISHED:
             assert exit_code(*words.split()) == 0
+        stop_training(folder, patch)
     return folder
+
+
+def stop_training(folder, patch):
+    """A run that was stopped after its first checkpoint."""
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with patch.context() as within:
+        within.setattr("dimmagen.enhance.log.Log.picture", stop)
+        words = f"{TRAIN} --iterations 9 --validate-every 2 --checkpoint-every 1 --out stopped"
+        assert exit_code(*words.split()) == 130
+    assert (folder / "stopped/checkpoint.safetensors").is_file()
 
 
 def outcomes(place, before, words):

@@ -133,3 +133,20 @@ def test_a_full_disk_is_a_message_and_not_an_error(package, tmp_path):
     output, messages = run(package, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
     assert output == ["42", "0"]
     assert "cannot be written (No space left on device)" in messages
+
+
+@pytest.mark.parametrize(
+    ("variable", "said"),
+    [
+        ("NUMBA_NUM_THREADS=0", "Number of threads specified must be > 0"),
+        ("NUMBA_THREADING_LAYER=none", "The threading layer requested 'none' is unknown"),
+    ],
+)
+def test_a_value_that_numba_refuses_is_a_usage_error_with_its_variable(variable, said):
+    name, _, value = variable.partition("=")
+    code = "from dimmagen.core import compiled, threads\nwith threads.one_thread(): pass"
+    environment = {**os.environ, name: value, "PYTHONPATH": str(_ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1].startswith("dimmagen.core.errors.UsageError: numba refuses")
+    assert said in done.stderr.splitlines()[-1]
+    assert done.stderr.splitlines()[-1].endswith(f"unset or correct {variable}")

@@ -19,6 +19,7 @@ class FileServer(MemoryFileSystem):
     store, pseudo_dirs = {}, [""]
     breaks_off, renames, replaces = False, True, True
     seen: ClassVar[set[str]] = set()
+    sent: ClassVar[list[str]] = []
 
     @classmethod
     def _strip_protocol(cls, path):
@@ -27,6 +28,7 @@ class FileServer(MemoryFileSystem):
     def put_file(self, lpath, rpath, **kwargs):
         with open(lpath, "rb") as file:
             data = file.read()
+        self.sent.append(rpath.rpartition("/")[2])
         self.pipe_file(rpath, data[: len(data) // 2])
         self.seen.update(self.store)
         if self.breaks_off:
@@ -47,11 +49,35 @@ class FileServer(MemoryFileSystem):
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setitem(sys.modules["fsspec.registry"]._registry, "sftp", FileServer)
-    for name, value in (("store", {}), ("pseudo_dirs", [""]), ("seen", set())):
+    for name, value in (("store", {}), ("pseudo_dirs", [""]), ("seen", set()), ("sent", [])):
         monkeypatch.setattr(FileServer, name, value)
     FileServer.clear_instance_cache()
     yield FileServer
     FileServer.clear_instance_cache()
+
+
+def test_a_server_that_does_not_say_that_it_renamed_nothing_gets_the_new_file(monkeypatch):
+    """WebHDFS answers `{"boolean": false}` where there is a file of the new name; fsspec does not look."""
+
+    class WebHDFS(FileServer):
+        protocol = ("webhdfs", "webHDFS")
+        store, pseudo_dirs = {}, [""]
+        seen: ClassVar[set[str]] = set()
+
+        @classmethod
+        def _strip_protocol(cls, path):
+            return MemoryFileSystem._strip_protocol(path.replace("webhdfs://host", ""))
+
+        def mv(self, path1, path2, **kwargs):
+            if not self.exists(path2):
+                super().mv(path1, path2)
+
+    monkeypatch.setitem(sys.modules["fsspec.registry"]._registry, "webhdfs", WebHDFS)
+    for data in (b"0123456789", b"another"):
+        storage.atomic_write("webhdfs://host/out/manifest.json", data)
+        assert storage.read("webhdfs://host/out/manifest.json") == data
+        assert storage.list_names("webhdfs://host/out") == ["manifest.json"]
+    assert any(map(storage.is_unfinished, (name.rpartition("/")[2] for name in WebHDFS.seen)))
 
 
 @pytest.mark.parametrize("replaces", [True, False])
@@ -61,9 +87,10 @@ def test_a_file_has_its_name_when_it_is_whole(replaces, server, monkeypatch):
         storage.atomic_write(f"{OUT}/shards/a.tar", data)
         assert storage.read(f"{OUT}/shards/a.tar") == data
         assert storage.list_names(f"{OUT}/shards") == ["a.tar"]
-    uploaded = [name.rpartition("/")[2] for name in server.seen]
-    assert sum(map(storage.is_unfinished, uploaded)) == 2
-    assert "a.tar" in uploaded  # the first one, while the second one was sent
+    assert list(map(storage.is_unfinished, server.sent)) == [True, True]
+    assert (
+        f"{OUT.removeprefix('sftp://host')}/shards/a.tar" in server.seen
+    )  # the first one, while the second one was sent
 
 
 def test_an_upload_that_breaks_off_leaves_the_old_file_and_a_name_that_is_removed(server, monkeypatch):

@@ -1,6 +1,7 @@
 """Registries: built-in, registered, plug-in and unknown names."""
 
 import importlib.metadata
+import math
 import pickle
 
 import pytest
@@ -83,18 +84,27 @@ def test_a_taken_name_is_rejected(taken):
     [
         ([("first", "math:e")], "first", r"two things named 'first' \(math:pi, math:e\): rename one"),
         ([("ape", "math:e"), ("ape", "math:inf")], "ape", r"two things named 'ape' \(math:e, math:inf\)"),
+        ([("yak", "math:e")], "yak", r"two things named 'yak' \(one that is registered, math:e\)"),
         ([("No Ape", "math:e")], "No Ape", r"'No Ape' cannot be the name of a thing \(math:e\)"),
     ],
 )
 def test_a_plugin_of_a_wrong_name_is_refused_by_it_and_hides_no_other(plugins, added, name, said):
     plugins += [*added, ("bee", "math:tau")]
     things = made(first="math:pi", second="math:nan")
+    things.register("yak")(1)
     assert things["bee"] > 6
-    assert {"first", "second", "bee", name} == {*things}
+    assert {"first", "second", "yak", "bee", name} == {*things}
     assert len(things) == len({*things})
     for _ in range(2):
         with pytest.raises(UsageError, match=said):
             things[name]
+
+
+def test_a_plugin_that_registers_its_object_itself_is_one(plugins):
+    plugins += [("ape", "math:pi")]
+    things = made()
+    things.register("ape")(math.pi)
+    assert things["ape"] == math.pi
 
 
 def test_those_that_can_be_used_are_listed_beside_the_errors_of_the_others(plugins):

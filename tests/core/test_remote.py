@@ -11,12 +11,20 @@ import pytest
 
 from dimmagen.core import storage
 from dimmagen.core.errors import RefusedError, UnavailableError
+from dimmagen.core.storage import remote
 from dimmagen.core.storage.filesystems import open_filesystem
 
 pytest.importorskip("aiohttp", reason="no aiohttp: pip install aiohttp")
 
 
 class _Handler(SimpleHTTPRequestHandler):
+    tag = ""
+
+    def end_headers(self):
+        if self.tag:
+            self.send_header("ETag", self.tag)
+        super().end_headers()
+
     def log_message(self, *_):
         pass
 
@@ -48,6 +56,7 @@ def test_a_part_is_that_part_also_where_the_whole_file_is_sent(server):
     path = storage.join(server, "set", "a.bin")
     assert storage.read_range(path, 20, 5) == bytes(range(20, 25))
     assert storage.read_range(path, 150, 199) == bytes(range(150, 200))
+    assert storage.read_range(path, 1, 300) == bytes(range(1, 200))
     with storage.open_binary(path) as file:
         file.seek(190)
         assert file.read(20) == bytes(range(190, 200))
@@ -56,11 +65,30 @@ def test_a_part_is_that_part_also_where_the_whole_file_is_sent(server):
     assert storage.size_and_sha256(path)[0] == 200
 
 
+def test_of_a_server_that_knows_ranges_a_part_is_asked_for_alone():
+    asked = []
+
+    class Server:
+        def cat_file(self, place, start, end):
+            asked.append((place, start, end))
+            return bytes(range(start, end))
+
+    ranges = remote._Ranges(Server(), "set/a.bin", "http://x/set/a.bin")
+    assert (ranges(5, 9), ranges(2, 3)) == (bytes(range(5, 9)), bytes([2]))
+    assert asked == [("set/a.bin", 5, 9), ("set/a.bin", 2, 3)]
+
+
+def test_a_tag_that_allows_other_bytes_is_no_stamp(server, monkeypatch):
+    for tag, stamp in (('"1"', '"1"'), ('W/"1"', ""), ("", "")):
+        monkeypatch.setattr(_Handler, "tag", tag)
+        assert storage.stamp(f"{server}/set/a.bin") == stamp
+
+
 @pytest.mark.parametrize(("status", "kind"), [(500, UnavailableError), (403, RefusedError)])
 def test_an_answer_that_is_no_file_names_the_path_and_is_no_absence(server, status, kind):
     path = f"{server}/{status}/a.bin"
     for ask in (storage.read, storage.open_binary, storage.size_and_sha256, storage.exists):
-        with pytest.raises(kind, match=f"{status}/a.bin"):
+        with pytest.raises(kind, match=rf"{status}/a.bin .*\({status}, "):
             ask(path)
 
 

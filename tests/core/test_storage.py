@@ -1,7 +1,9 @@
 import errno
 import gc
 import os
+import re
 import stat
+import tempfile
 import time
 import zipfile
 
@@ -40,10 +42,43 @@ def test_the_file_is_not_visible_before_the_block_ends(tmp_path):
 
 
 def test_a_full_disk_is_reported_with_what_to_do(tmp_path):
-    with pytest.raises(DimmagenError, match=r"disk is full.*a\.bin.*free some space"):  # noqa: SIM117
+    with pytest.raises(DimmagenError, match=r"^the disk is full: .*a\.bin.*free some space"):  # noqa: SIM117
         with storage.atomic_writer(tmp_path / "a.bin"):
             raise OSError(errno.ENOSPC, "No space left on device")
     assert os.listdir(tmp_path) == []
+
+
+def test_where_a_file_is_collected_before_its_upload_is_named_if_it_is_full_there():
+    with (
+        pytest.raises(DimmagenError, match=rf"disk is full at {re.escape(tempfile.gettempdir())}: memory://"),
+        storage.atomic_writer("memory://full/a.bin"),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_cannot_be_removed_is_told_with_the_reason_of_the_first(tmp_path, caplog):
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+    storage.discard(
+        [tmp_path / "absent", tmp_path / "a/file", tmp_path / "a", tmp_path / "b", tmp_path / "c"]
+    )
+    (message,) = [record.getMessage() for record in caplog.records]
+    reason = os.strerror(errno.ENOTEMPTY)
+    assert message.startswith(f"{tmp_path / 'b'} and 1 more cannot be removed ({reason}): ")
+    assert sorted(os.listdir(tmp_path)) == ["b", "c"]
+
+
+def test_json_holds_finite_numbers_alone():
+    assert storage.parse_json('{"a": [1.5, -2e3]}') == {"a": [1.5, -2000.0]}
+    for number in ("1e999", "-1e999", "NaN", "Infinity"):
+        with pytest.raises(ValueError, match=f"{number} is not a finite number"):
+            storage.parse_json(f'{{"a": {number}}}')
+
+
+def test_the_last_part_of_a_folder_is_its_name():
+    for path in ("/a/b/", "/a/b", "b//", "s3://bucket/a/b/"):
+        assert storage.last_part(path) == "b"
 
 
 def test_leftovers_of_a_killed_run_are_recognised_and_nothing_else_is_touched(tmp_path):

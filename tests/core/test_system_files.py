@@ -12,6 +12,7 @@ from tests.tiny_set import make_tiny, tiny_lights
 LEFT = (
     *(".DS_Store", "._manifest.json", "Thumbs.db", "desktop.ini", ".nfs00000a1b", ".fuse_hidden0001"),
     *(".gitattributes", ".~lock.README.md#"),  # of Hugging Face's Hub; of LibreOffice
+    *(".gitkeep", ".keep"),  # of templates of projects, in folders for data that is still to be made
     *(".nextcloudsync.log", ".sync_0f3a.db", ".syncthing.a.tar.tmp"),  # of Nextcloud; of Syncthing
 )
 FOLDERS = ("@eaDir", "lost+found", "#snapshot", ".cache", ".git", ".ipynb_checkpoints", ".tmp.drivedownload")

@@ -1,15 +1,18 @@
 """A pass of a loader that was interrupted goes on in another process with the pairs that are left."""
 
+import hashlib
 import json
 import pickle
+import random
 
+import numpy as np
 import pytest
 import torch
 
 import dimmagen
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset import pair_stream
-from dimmagen.dataset.loader_state import delivered
+from dimmagen.dataset.loader_state import delivered, seed_worker
 from tests.tiny_set import tiny_set
 
 
@@ -183,6 +186,17 @@ def test_batches_are_counted_as_a_loop_over_the_workers_would(of_workers):
         counts = [order[:batches].count(worker) for worker in range(len(of_workers))]
         assert delivered(batches, of_workers) == (counts, following)
     assert delivered(len(order), of_workers)[0] == of_workers
+
+
+def test_a_worker_draws_from_the_hash_of_its_place():
+    with torch.random.fork_rng(devices=[]):
+        for index in range(4):
+            seed_worker(3, index)
+            number = int.from_bytes(hashlib.sha256(f"3 {index}".encode()).digest()[:8], "big")
+            assert torch.initial_seed() == number % 2**63
+            assert random.random() == random.Random(number).random()
+            assert np.random.random() == np.random.RandomState(number % 2**32).random_sample()
+    assert number >= 2**63  # of which torch's generators have 63 bits
 
 
 def test_the_state_of_a_beginning_is_kept_by_a_loader_that_was_left_in_the_middle_of_a_pass(out):

@@ -283,6 +283,19 @@ def test_workers_share_the_shards(tiny, monkeypatch):
     assert sorted(keys[0] + keys[1] + keys[2]) == sorted(tiny.table["key"].to_pylist())
 
 
+@pytest.mark.parametrize(("own", "others"), [(0, 2), (1, 1)])
+def test_a_loader_in_the_workers_of_another_one_is_refused(own, others, tiny):
+    loader = dimmagen.pair_loader(tiny.out, batch_size=1, workers=own)
+    with pytest.raises(UsageError, match="in the workers of another DataLoader: read it directly"):
+        list(DataLoader(loader, batch_size=None, num_workers=others))
+
+
+def test_a_loader_in_the_only_worker_of_another_one_gives_every_pair_once(tiny):
+    loader = dimmagen.pair_loader(tiny.out, batch_size=1)
+    keys = [key for batch in DataLoader(loader, batch_size=None, num_workers=1) for key in batch["key"]]
+    assert sorted(keys) == sorted(tiny.table["key"].to_pylist())
+
+
 @pytest.mark.parametrize(
     ("buffer", "orders", "places_early"), [(0, 1, {0}), (2, 4, {1}), (24, 4, range(5, 24))]
 )

@@ -1,5 +1,6 @@
 """Ranks that train together share a pass, and a loader knows its own."""
 
+import os
 import pickle
 
 import pytest
@@ -7,8 +8,17 @@ import torch
 
 import dimmagen
 from dimmagen.core.errors import UsageError
+from dimmagen.dataset.ranks import rank_and_ranks
 from dimmagen.dataset.reader import open_pairs
 from tests.tiny_set import tiny_set
+
+
+@pytest.fixture(autouse=True)
+def unlaunched(monkeypatch):
+    """These tests may themselves run in a job of Slurm or MPI."""
+    for name in list(os.environ):
+        if name.startswith(("OMPI_", "PMI_", "SLURM_")) or name in ("RANK", "WORLD_SIZE"):
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +59,48 @@ def test_without_a_rank_all_pairs_are_read(tiny, monkeypatch, given):
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     assert len(dimmagen.pair_loader(tiny.out, batch_size=1)) == 4
+
+
+LAUNCHERS = [
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ("PMI_RANK", "PMI_SIZE"),
+    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
+]
+
+
+@pytest.mark.parametrize(("rank", "ranks"), LAUNCHERS)
+def test_processes_of_mpirun_and_srun_share_a_pass_and_say_so(tiny, monkeypatch, caplog, rank, ranks):
+    """Without a process group, all of them read the same pairs."""
+    monkeypatch.setenv(ranks, "2")
+    keys = []
+    for number in range(2):
+        monkeypatch.setenv(rank, str(number))
+        keys += keys_of(dimmagen.pair_loader(tiny.out, batch_size=1, crop=8))
+        assert f"rank {number} of 2, as {rank} and {ranks} say" in caplog.text
+    assert sorted(keys) == sorted(open_pairs(tiny.out).table["key"].to_pylist())
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert len(dimmagen.pair_loader(tiny.out, batch_size=1)) == 4
+    monkeypatch.delenv("RANK")
+    monkeypatch.setenv(rank, "2")
+    with pytest.raises(UsageError, match=f"{rank}=2 and {ranks}=2 do not name"):
+        dimmagen.pair_loader(tiny.out, batch_size=1)
+
+
+def test_the_processes_of_mpirun_are_not_those_of_srun_that_started_its_daemons(tiny, monkeypatch):
+    for (rank, ranks), number in zip(LAUNCHERS, "301", strict=True):
+        monkeypatch.setenv(rank, number)
+        monkeypatch.setenv(ranks, "4")
+    assert rank_and_ranks() == (3, 4)
+
+
+@pytest.mark.parametrize("step", [{}, {"SLURM_STEP_ID": "4294967290", "SLURM_STEP_NUM_TASKS": "1"}])
+def test_a_shell_or_a_batch_script_in_an_allocation_of_slurm_is_one_process(tiny, monkeypatch, caplog, step):
+    allocation = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "4", "SLURM_NPROCS": "4", "SLURM_PROCID": "0"}
+    for name, value in {**allocation, **step}.items():
+        monkeypatch.setenv(name, value)
+    assert len(dimmagen.pair_loader(tiny.out, batch_size=1)) == 4
+    assert "as SLURM_PROCID" not in caplog.text
 
 
 def test_the_rank_of_the_process_group_counts_and_not_that_of_the_machine(tiny, monkeypatch):

@@ -62,6 +62,13 @@ def test_a_small_pair_without_colours_is_refused_too():
     assert [problem.problem for problem in check_pairs([pair("ir", dark, light)])] == ["gray"]
 
 
+@pytest.mark.parametrize(("one", "other"), [(0, 1), (1, 2), (0, 2)])
+def test_an_image_of_which_two_channels_are_equal_has_colours(one, other):
+    light = scene()
+    light[..., other] = light[..., one]
+    assert "gray" not in [problem for _, problem, _ in problems(pair("sunset", darkened(light), light))]
+
+
 def test_an_overexposed_light_image_and_a_black_dark_image_are_reported():
     overexposed = scene()
     overexposed[:72] = 255

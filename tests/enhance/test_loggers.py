@@ -155,7 +155,10 @@ def test_a_run_that_is_discarded_is_not_continued_elsewhere(run):
 
 @pytest.mark.parametrize("name", ["wandb", "mlflow", "tensorboard"])
 def test_a_missing_package_is_named_with_its_extra(name, monkeypatch):
-    for module in ("torch.utils.tensorboard", "wandb", "mlflow"):
+    monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)  # imports it
+    for module in [name for name in sys.modules if name.startswith("tensorboard.")]:
+        monkeypatch.delitem(sys.modules, module)
+    for module in ("tensorboard", "wandb", "mlflow"):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(UsageError, match=rf"pip install 'dimmagen\[{name}\]'"):
         require_loggers([name])

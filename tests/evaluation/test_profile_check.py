@@ -104,9 +104,12 @@ def test_of_one_pair_each_half_is_held_out_and_of_many_a_few_are_measured(monkey
     assert [one.images[0] for one in found] == ["scene 0, upper half", "scene 0, lower half"]
     seen.clear()
     many = [replace(made_pairs(1)[0], name=str(number), light_sha256=str(number)) for number in range(12)]
-    found = hold_out_pairs(many)
+    done = []
+    found = hold_out_pairs(many, progress=done.append)
     assert [len(names) for names in seen] == [8, 8, 8]
     assert [one.images[0] for one in found] == ["0", "6", "9", "1", "7", "10", "2", "8", "11"]
+    assert [one.result.name for one in found] == [one.images[0] for one in found]
+    assert done == [1 / 3, 2 / 3, 1.0]
 
 
 def test_pairs_that_show_too_little_without_one_of_them_are_not_checked(pairs):
@@ -135,6 +138,7 @@ def test_the_verdict_follows_the_share_of_plain_darkenings_error(share, words):
 def test_the_advice_is_on_the_weakest_part_and_the_noise_is_told_in_percent():
     assert "white balance" in made_check(tone=0.5, colour=2.0, noise=0.5).advice
     assert "ISO" in made_check(tone=0.5, colour=0.5, noise=2.0).advice
+    assert "(tone 90%, colour 10%, noise 0%)" in made_check(tone=0.9, colour=0.1).verdict
     assert "have 41% more noise" in made_check(luma_noise=0.5).verdict
     assert "have 29% less noise" in made_check(luma_noise=-0.5).verdict
     assert "have the camera's amount of noise" in made_check(luma_noise=0.01).verdict

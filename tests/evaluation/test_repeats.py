@@ -1,7 +1,7 @@
 """Scenes that were shot twice are found by their images, and give the floor of every measure."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from dimmagen.evaluation.realism_results import AGAIN, MODES, REAL
 from dimmagen.evaluation.realism_summary import as_json, floor_of, summarise
 from dimmagen.evaluation.realism_verdict import checks_of, headline_rows
 from dimmagen.evaluation.repeats import find_repeats, measure_repeats
-from dimmagen.metrics.realism import measure_pair
+from dimmagen.metrics.realism import Reference, measure_pair
 
 CAMERA = SimulatedCamera()
 
@@ -115,6 +115,13 @@ def test_they_take_the_place_of_split_halves_everywhere(pairs, repeats, measured
     html = html_report(summary, results, dimmers, pairs[:2], {"seed": 0}, measured)
     assert "a second shot of one scene" in html
     assert "even rows" not in html
+
+
+def test_the_curves_of_a_repeat_are_those_of_its_first_shot(repeats, measured):
+    for repeat, result in zip(repeats, measured, strict=True):
+        real = Reference(repeat.first.dark, repeat.first.light).real
+        np.testing.assert_equal(asdict(result.noise), asdict(real.noise))
+        np.testing.assert_equal(result.transfer, real.transfer)
 
 
 @pytest.mark.parametrize("count", [0, 1])

@@ -180,7 +180,8 @@ def test_photos_are_added_without_the_scenes_that_the_set_excludes_or_not_at_all
     split = tmp_path / "split"
     split.mkdir()
     shutil.copy(folders / "more/photo08.png", split)
-    make_dataset("linear", [folders / "few"], tmp_path / "out", exclude=[split], executor="serial")
+    few = [folders / "few"]
+    make_dataset("linear", few, tmp_path / "out", exclude=[split], follow_links=True, executor="serial")
     with pytest.raises(UsageError, match=r"exclude: 1 picture \(SHA-256 \w{8}, \d+ bits\) → not set"):
         make_dataset("linear", [folders / "more"], tmp_path / "out", add=True, executor="serial")
     build_mixhq([folders / "more"], tmp_path / "all")
@@ -189,8 +190,10 @@ def test_photos_are_added_without_the_scenes_that_the_set_excludes_or_not_at_all
     build_mixhq([folders / "more"], tmp_path / "mixhq", exclude=[split])
     make_dataset("linear", [tmp_path / "mixhq"], tmp_path / "out", add=True, executor="serial")
     assert "photo08.png" not in {row["name"] for row in open_pairs(tmp_path / "out").rows()}
-    assert "--exclude EXCLUDE" in Manifest.load(str(tmp_path / "out")).command
-    make_dataset("linear", [folders / "few"], tmp_path / "plain", executor="serial")
+    command = Manifest.load(str(tmp_path / "out")).command
+    assert "--exclude EXCLUDE" in command
+    assert "--follow-links" in command  # of the first photos
+    make_dataset("linear", few, tmp_path / "plain", executor="serial")
     monkeypatch.setattr(light_images, "index_candidates", None)  # refused before photos are scanned
     with pytest.raises(UsageError, match=r"exclude: 1 picture .* → not set"):
         make_dataset("linear", [folders / "more"], tmp_path / "out", add=True, executor="serial")

@@ -40,6 +40,9 @@ def test_own_outputs_among_the_photos_are_left_out_with_a_warning(outputs, tmp_p
         assert any(f"deep/{name} is left out" in text and kind in text for text in caplog.messages)
     for archive in (shutil.make_archive(tmp_path / "all", one, outputs) for one in ("zip", "tar")):
         assert [entry.name.removeprefix("./") for entry in list_entries(archive)] == named
+        told = [text for text in caplog.messages if text.startswith(archive)]
+        assert len(told) == 3
+        assert all(text.endswith(" that dimmagen made, not photos") for text in told)
 
 
 @pytest.mark.parametrize(

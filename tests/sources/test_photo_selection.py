@@ -1,11 +1,14 @@
 """The user's choices among the candidates: size, number, names."""
 
+import os
+from threading import Thread
+
 import numpy as np
 import pytest
 from PIL import Image
 from skimage import data as photos
 
-from dimmagen.core.errors import UsageError
+from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.images import codec
 from dimmagen.sources import parse_specs
 from dimmagen.sources.light_image import load_light_image
@@ -100,6 +103,19 @@ def test_a_list_that_another_system_wrote_names_the_same_file(line, tmp_path):
 def test_names_that_no_source_has_are_refused(folder):
     with pytest.raises(UsageError, match=r"a\.png, b\.png, c\.png and 1 more"):
         lights(folder, names=frozenset(["00.png", "a.png", "b.png", "c.png", "d.png"]))
+
+
+@pytest.mark.needs("fifo")
+def test_a_list_may_be_a_pipe_which_is_read_once(tmp_path):
+    """`--list <(...)` of a shell; another kind of thing, such as a device, may have no end."""
+    os.mkfifo(tmp_path / "pipe")
+    write = (tmp_path / "pipe").write_bytes
+    writer = Thread(target=write, args=(b"00.png\n01.png\n",), daemon=True)
+    writer.start()
+    assert read_names(str(tmp_path / "pipe")) == {"00.png", "01.png"}
+    writer.join()
+    with pytest.raises(DimmagenError, match="/dev/null is not a regular file"):
+        read_names("/dev/null")
 
 
 @pytest.mark.parametrize(("data", "words"), [(b"\n \n", "names no file"), (b"\xff", "not a text file")])

@@ -367,6 +367,19 @@ def test_pictures_in_other_formats_are_rejected_by_name_and_other_files_are_coun
     assert "inter4k" in rows["film.MOV"].reason
 
 
+def test_clips_that_the_source_of_clips_does_not_take_say_what_to_do(tmp_path):
+    """And do not send the reader to the source that they were given to."""
+    for name in ("a.wmv", "b.MTS", "c.flv", "d.mp4", "e.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    listing = list_candidate_files(parse_specs([f"inter4k={tmp_path}"]))
+    assert listing.others == {"inter4k": {".txt": 1}}
+    rows = {one.row.name: one.row for one in scan(listing.files)}
+    others = {name: row for name, row in rows.items() if row.rule == "format"}
+    assert sorted(others) == ["a.wmv", "b.MTS", "c.flv"]
+    for row in others.values():
+        assert row.reason == "is a clip of a format that this source does not take: convert it to MP4 first"
+
+
 def test_a_folder_without_a_candidate_says_what_is_there(tmp_path):
     for index in range(3):
         (tmp_path / f"{index}.nef").write_bytes(b"x")

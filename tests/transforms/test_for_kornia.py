@@ -56,6 +56,16 @@ def test_p_is_drawn_by_kornia():
     assert 60 <= int(light.sum()) <= 90
 
 
+def test_a_kornia_that_gives_only_the_images_that_are_to_be_dark_gets_the_same_ones():
+    torch.manual_seed(0)
+    module = LowLight("linear", p=0.5).for_kornia()
+    dark = module(BATCH)
+    applied = module._params["batch_prob"] > 0.5
+    assert 0 < applied.sum() < len(BATCH)
+    assert len(module.last_draws()) == len(BATCH)
+    assert torch.equal(module.apply_transform(BATCH[applied], module._params, {}), dark[applied])
+
+
 def test_images_with_one_draw_and_the_frames_of_a_clip_share_all_but_the_noise():
     module = LowLight("lol3").for_kornia(same_on_batch=True)
     dark = module(BATCH)
@@ -72,7 +82,8 @@ def test_images_with_one_draw_and_the_frames_of_a_clip_share_all_but_the_noise()
 def test_settings_that_are_not_for_a_module_and_wrong_values_are_refused():
     with pytest.raises(UsageError, match="`pairs`"):
         LowLight("linear", pairs=True).for_kornia()
-    with pytest.raises(UsageError, match="1 draws for 4 images"):
-        LowLight("linear").for_kornia()(BATCH, draws=[LowLight("linear").draw("a")])
+    for p in (1, 0.5):
+        with pytest.raises(UsageError, match="1 draws for 4 images"):
+            LowLight("linear", p=p).for_kornia()(BATCH, draws=[LowLight("linear").draw("a")])
     with pytest.raises(UsageError, match=r"float values from .* to 1\.7"):
         LowLight("linear").for_kornia()(BATCH + 1)

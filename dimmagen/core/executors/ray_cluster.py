@@ -168,7 +168,7 @@ def _reread_token_settings() -> None:
 
 
 def _init(ray: Any, processors: int | None, address: str | None, folder: str = "") -> None:
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"} | _module_search()
     if address is None:
         options |= {
             "address": "local",
@@ -198,6 +198,20 @@ def _init(ray: Any, processors: int | None, address: str | None, folder: str = "
                 code="cluster",
             ) from error
         raise refusal(address, reason) from error
+
+
+def _module_search() -> dict[str, Any]:
+    """Options with which workers look for modules where this process does.
+
+    Ray lets them look in the working directory before anywhere else: a file `numpy.py` there, of the user or
+    of a data set that was downloaded, would run in place of the package. Ray has no public setting for it.
+    """
+    with suppress(OSError):  # a working directory that was removed
+        if os.path.realpath(os.curdir) in map(os.path.realpath, sys.path):
+            return {}
+    from ray.job_config import JobConfig
+
+    return {"job_config": JobConfig(_client_job=True)}
 
 
 def _store_folder(folder: str) -> str | None:

@@ -23,9 +23,11 @@ from dimmagen.core.storage.reading import (
     parse_json,
     read,
     read_json,
+    read_once,
     read_range,
     size_and_sha256,
 )
+from dimmagen.core.storage.replacing import replace_folder, restore_folder, restore_folders
 from dimmagen.core.storage.writing import (
     atomic_write,
     atomic_writer,
@@ -60,10 +62,14 @@ __all__ = [
     "parse_json",
     "read",
     "read_json",
+    "read_once",
     "read_range",
     "remove",
     "remove_abandoned",
     "remove_unfinished",
+    "replace_folder",
+    "restore_folder",
+    "restore_folders",
     "size_and_sha256",
     "stamp",
     "stamp_of",

@@ -4,13 +4,14 @@ import hashlib
 import json
 import math
 import os
+import stat
 from functools import partial
 from typing import Any, BinaryIO
 
 from dimmagen.core.machine import machine_trouble
 from dimmagen.core.storage import remote, s3
 from dimmagen.core.storage.filesystems import open_filesystem, remote_filesystem
-from dimmagen.core.storage.listing import exists, is_file, no_regular_file
+from dimmagen.core.storage.listing import exists, is_file, mode_of, no_regular_file
 from dimmagen.core.storage.paths import local_path
 
 
@@ -31,6 +32,21 @@ def read(path: str | os.PathLike) -> bytes:
         raise no_regular_file(path)
     with machine_trouble(path), open(place, "rb") as file:
         return file.read()
+
+
+def read_once(path: str | os.PathLike) -> bytes:
+    """The bytes of a file that a user has named, which may also be a pipe, such as `<(...)` of a shell.
+
+    Nothing else may read it, before or after.
+
+    Raises:
+        FileNotFoundError, MachineError, DimmagenError: as for :func:`read`.
+    """
+    place = local_path(path)
+    if place is None or not stat.S_ISFIFO(mode_of(place) or 0):
+        return read(path)
+    with machine_trouble(path), open(place, "rb") as pipe:
+        return pipe.read()
 
 
 def read_range(path: str | os.PathLike, offset: int, size: int) -> bytes:

@@ -16,7 +16,8 @@ _NO_WRITING = (405, 501)
 _ABSENT = (404, 410, None)  # fsspec says of any other status as well that there is no file
 _HTTP = {"http", "https"}
 # Servers of files: what they have of an upload is there, and they rename. An object appears when it is whole.
-_OF_FILES = {"sftp", "ssh", "ftp", "smb"}
+_OF_FILES = {"sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs"}
+_SILENT = {"webhdfs"}  # its answer that nothing was renamed, as there is a file of the new name, is no error
 _BLOCK = 4 * 2**20
 Read = TypeVar("Read")
 
@@ -141,13 +142,13 @@ def put_file(filesystem: Any, file: str, place: str, unfinished: str) -> None:
 
 def _rename(filesystem: Any, old: str, new: str) -> bool:
     """Rename a file; False where the server does not know how."""
-    try:
+    with suppress(Exception):
         filesystem.mv(old, new)
-        return True
-    except Exception:  # FTP and SMB may not replace a file by that
-        if not filesystem.exists(new):
-            return False
-    filesystem.rm_file(new)
+        if not (_SILENT & _protocols(filesystem) and filesystem.exists(old)):
+            return True
+    if not filesystem.exists(new):
+        return False
+    filesystem.rm_file(new)  # FTP, SMB and HDFS may not replace a file by renaming another one
     with suppress(Exception):
         filesystem.mv(old, new)
         return True

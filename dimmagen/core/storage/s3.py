@@ -19,6 +19,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO, ParamSpec, TypeVar, cast
 
 from dimmagen.core.errors import DimmagenError, RefusedError, UnavailableError, UsageError
+from dimmagen.core.optional_packages import missing_package
 from dimmagen.core.storage.range_reader import RangeReader, tell_of_whole_files
 from dimmagen.core.storage.s3_answers import mark_failed
 
@@ -133,13 +134,8 @@ class S3:
     def __init__(self) -> None:
         try:
             import s3fs
-        except ImportError:
-            raise UsageError(
-                "s3:// URLs need the package s3fs",
-                "pip install 'dimmagen[s3]'",
-                code="missing-package",
-                package="s3fs",
-            ) from None
+        except ImportError as error:
+            raise missing_package("s3:// URLs need", "s3fs", "s3", error) from None
         retries: dict[str, Any] = {"mode": "standard", "total_max_attempts": attempts()}
         # s3fs caches its instances by these arguments, per process.
         self._files = s3fs.S3FileSystem(

@@ -9,7 +9,7 @@ from typing import Any
 
 from dimmagen.core import storage
 from dimmagen.core.disk_list import DiskList
-from dimmagen.core.errors import UsageError
+from dimmagen.core.optional_packages import missing_package
 from dimmagen.export.labels.base import BOXES, LeftOut, categories_of, documents, image_faults, label_folder
 from dimmagen.export.listings import Place
 from dimmagen.export.rows import NamedPair
@@ -133,13 +133,9 @@ def _annotation_fault(coco: Any, one: Mapping[str, Any], image: Mapping[str, Any
 def _pycocotools() -> Any:
     try:
         from pycocotools import coco
-    except ImportError:
-        raise UsageError(
-            "checking a layout with COCO's annotations needs the package pycocotools",
-            "pip install 'dimmagen[coco]'",
-            code="missing-package",
-            package="pycocotools",
-        ) from None
+    except ImportError as error:
+        what = "checking a layout with COCO's annotations needs"
+        raise missing_package(what, "pycocotools", "coco", error) from None
     return coco
 
 

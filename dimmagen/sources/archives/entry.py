@@ -1,13 +1,16 @@
 """One file in a folder or an archive, and the bytes at its place."""
 
+import posixpath
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
 
 JOIN_PARTS = "it is one part of several by its name: join them to one file first"
+REPLACED = "is replaced by a later member of the same name"
 _PART = re.compile(r"\.(z\d\d|\d{3}|part[-_]?\w{1,3}|part\d+\.rar)$", re.IGNORECASE)
 
 
@@ -34,6 +37,26 @@ class Entry:
     locator: dict[str, Any]
     refusal: str = ""
     stamp: str = ""
+
+
+def with_replaced(members: Iterable[tuple[str, int, Entry]]) -> Iterator[Entry]:
+    """The entries of one archive; of several members with one name, who unpacks it has the last.
+
+    `tar --append` and `--update` leave the earlier ones in the archive.
+
+    Args:
+        members: in stored order: name in the archive, place, and an entry. An archive inside it has one name
+            and place for all of its entries.
+
+    Yields:
+        Each entry, with :data:`REPLACED` as the refusal of those that are replaced.
+    """
+    found = [(posixpath.normpath(name), place, entry) for name, place, entry in members]
+    # A second hard link to a file is stored as a link of its name to itself, which replaces nothing.
+    last = {name: place for name, place, entry in found if not entry.refusal}
+    for name, place, entry in found:
+        is_last = entry.refusal or last[name] == place
+        yield entry if is_last else replace(entry, refusal=REPLACED)
 
 
 def read_bytes(path: str, offset: int, size: int) -> bytes:

@@ -14,7 +14,7 @@ from dimmagen.core.system_files import is_system_path, preview_test
 from dimmagen.core.text import pluralize
 from dimmagen.images.other_kinds import packed_or_missing
 from dimmagen.sources.archive_formats import format_of
-from dimmagen.sources.archives.entry import JOIN_PARTS, Entry, is_part
+from dimmagen.sources.archives.entry import JOIN_PARTS, REPLACED, Entry, is_part
 from dimmagen.sources.archives.folders import folder_entries, glob_entries, is_glob
 from dimmagen.sources.archives.plugins import format_entries, with_members_of_formats
 from dimmagen.sources.archives.tars import tar_entries
@@ -59,13 +59,15 @@ def list_entries(path: str, follow_links: bool = False, wanted: Wanted = "photos
     own = own_folders(entry.name for entry in entries)
     _refuse_own(path, path, own.get("", ""), wanted)
     for folder, kind in own.items():
-        _log.warning("%s/%s is left out: it is %s that dimmagen made, not {wanted}", path, folder, kind)
+        _log.warning("%s/%s is left out: it is %s that dimmagen made, not %s", path, folder, kind, wanted)
     above = f"{storage.last_part(path)}/"
     is_preview = preview_test(f"{above}{entry.name}" for entry in entries)
     kept = [
         entry
         for entry in entries
-        if not is_system_path(entry.name) and not any(is_inside(entry.name, folder) for folder in own)
+        if not is_system_path(entry.name)
+        and (wanted == "photos" or entry.refusal != REPLACED)
+        and not any(is_inside(entry.name, folder) for folder in own)
     ]
     photos = [entry for entry in kept if not is_preview(f"{above}{entry.name}")]
     if left := len(kept) - len(photos):

@@ -10,7 +10,7 @@ from dimmagen.core.errors import DimmagenError
 from dimmagen.core.file_names import portable
 from dimmagen.core.machine import machine_trouble
 from dimmagen.core.tar import FAULTS, headers
-from dimmagen.sources.archives.entry import Entry, incomplete
+from dimmagen.sources.archives.entry import Entry, incomplete, with_replaced
 
 _NO_FILE = "is a link or a device in the archive"
 _SPARSE = "is stored with its zeros left out (tar --sparse): pack it without that option"
@@ -47,28 +47,31 @@ def _tar_members(
         file.seek(start)
         # Not by the locale: names are UTF-8, and every other byte stands for itself.
         with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as archive:
-            for member in headers(archive):
-                if member.isdir():
-                    continue
-                name, inside = f"{prefix}{member.name}", member.offset_data + member.size
-                if member.isreg() and member.name.lower().endswith(".tar") and inside <= end:
-                    at = file.tell()
-                    yield from _tar_members(path, file, member.offset_data, inside, f"{name}/", depth + 1)
-                    file.seek(at)
-                    continue
-                refusal = _SPARSE if member.issparse() else "" if member.isreg() else _NO_FILE
-                locator = {
-                    "kind": "range",
-                    "path": portable(path),
-                    "offset": member.offset_data,
-                    "size": member.size,
-                }
-                yield Entry(name, member.size, locator, refusal)
+            yield from with_replaced(_members(path, archive, file, end, prefix, depth))
             # tarfile takes a broken header for the end: the end is a block of zeros and nothing else.
             file.seek(archive.offset)
             if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
                 raise _broken_tar(path)
             start = _next_tar(file, archive.offset, end)
+
+
+def _members(
+    path: str, archive: tarfile.TarFile, file: BinaryIO, end: int, prefix: str, depth: int
+) -> Iterator[tuple[str, int, Entry]]:
+    """The members of one tar, for :func:`with_replaced`; arguments as of :func:`_tar_members`."""
+    for member in headers(archive):
+        if member.isdir():
+            continue
+        name, place, inside = f"{prefix}{member.name}", member.offset_data, member.offset_data + member.size
+        if member.isreg() and member.name.lower().endswith(".tar") and inside <= end:
+            at = file.tell()
+            for entry in _tar_members(path, file, place, inside, f"{name}/", depth + 1):
+                yield member.name, place, entry
+            file.seek(at)
+            continue
+        refusal = _SPARSE if member.issparse() else "" if member.isreg() else _NO_FILE
+        locator = {"kind": "range", "path": portable(path), "offset": place, "size": member.size}
+        yield member.name, place, Entry(name, member.size, locator, refusal)
 
 
 def _next_tar(file: BinaryIO, start: int, end: int) -> int:

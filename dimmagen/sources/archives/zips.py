@@ -3,14 +3,20 @@
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.file_names import native, portable
 from dimmagen.core.machine import machine_trouble
-from dimmagen.sources.archives.entry import DamagedArchiveError, Entry, incomplete, read_bytes
+from dimmagen.sources.archives.entry import (
+    DamagedArchiveError,
+    Entry,
+    incomplete,
+    read_bytes,
+    with_replaced,
+)
 
 _AES = 99  # the member is encrypted; what it was compressed by is in an extra field
 _ZIP_METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
@@ -30,6 +36,11 @@ def zip_entries(path: str) -> Iterator[Entry]:
         raise DimmagenError(
             f"{path} is not a complete zip file ({error})", todo, code="archive", path=path
         ) from error
+    yield from with_replaced(_members(path, members))
+
+
+def _members(path: str, members: Iterable[zipfile.ZipInfo]) -> Iterator[tuple[str, int, Entry]]:
+    """The files among the members of a zip, for :func:`.with_replaced`."""
     for member in members:
         if member.is_dir() or member.filename.endswith("\\"):
             continue
@@ -51,7 +62,8 @@ def zip_entries(path: str) -> Iterator[Entry]:
             "crc": member.CRC,
         }
         # Some Windows programs separate folders with backslashes, against the format's rule.
-        yield Entry(member.filename.replace("\\", "/"), member.file_size, locator, refusal)
+        name = member.filename.replace("\\", "/")
+        yield name, member.header_offset, Entry(name, member.file_size, locator, refusal)
 
 
 def read_zip_member(locator: dict[str, Any]) -> bytes:

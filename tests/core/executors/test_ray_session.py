@@ -36,6 +36,20 @@ def test_a_ray_of_this_machine_leaves_no_folder(length, monkeypatch):
     os.rmdir(parent)
 
 
+@pytest.mark.ray
+@pytest.mark.parametrize("is_searched", [False, True])
+def test_workers_look_for_modules_in_the_working_directory_only_where_this_process_does(
+    is_searched, tmp_path, monkeypatch
+):
+    """Where it does not, as in a command, a file `numpy.py` there must not run in place of the package."""
+    here, elsewhere = os.path.realpath(tmp_path), [path for path in sys.path if path]
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(sys, "path", elsewhere + [""] * is_searched)
+    with connect_ray(1, None) as ray:
+        searched = ray.get(ray.remote(lambda: list(__import__("sys").path)).remote())
+    assert (here in searched) == is_searched
+
+
 _HOLDS = """
 import sys, tempfile
 from dimmagen.core.executors.ray_folder import session_folder

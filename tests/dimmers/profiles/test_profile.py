@@ -2,14 +2,15 @@
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
 
 from dimmagen.core import hashing
-from dimmagen.core.errors import DimmagenError
+from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers import profile as profiles
-from dimmagen.dimmers.profile import open_profile, save_profile
+from dimmagen.dimmers.profile import open_profile, profile_names, save_profile
 from dimmagen.dimmers.profile_json import fingerprint_of
 from tests.dimmers.profiles.made import models, rewritten
 
@@ -110,6 +111,49 @@ def test_a_profile_is_replaced_only_where_that_is_asked_for(saved):
     new = save_profile(saved.folder.parent / "a/b/new", models(), "mdn", {}, replace=True)
     assert (new.name, new.folder.parent.parent.name) == ("new", "a")
     assert [path.name for path in new.folder.parent.iterdir()] == ["new"]
+
+
+def test_wherever_a_replacement_is_killed_the_old_or_the_new_profile_is_there(saved, tmp_path, monkeypatch):
+    """What is on the disk before and after each step is opened by path, listed and opened by name."""
+    states, old = tmp_path / "states", {saved.fingerprint}
+    for step in ("rename", "replace", "unlink", "rmdir"):
+        monkeypatch.setattr(os, step, _observed(getattr(os, step), saved.folder.parent, states))
+    new = {save_profile(saved.folder, models(seed=1), "mdn", {}, replace=True).fingerprint}
+    monkeypatch.undo()
+    shutil.copytree(states, tmp_path / "by name")
+    found = [open_profile(state / "phone").fingerprint for state in sorted(states.iterdir())]
+    assert (found[0], found[-1], set(found)) == (*old, *new, old | new)
+    for state in (tmp_path / "by name").iterdir():
+        monkeypatch.setenv("DIMMAGEN_PROFILES", str(state))
+        assert "phone" in profile_names()
+        assert open_profile("phone").fingerprint in old | new
+        shutil.rmtree(state / "phone")
+        with pytest.raises(UsageError, match="there is no profile 'phone'"):  # no part of an old one is back
+            open_profile("phone")
+
+
+def _observed(step, folder, states):
+    def observed(*given, **options):
+        step(*given, **options)
+        place = states / f"{len(list(states.iterdir())) if states.exists() else 0:03}"
+        shutil.copytree(folder, place, ignore=shutil.ignore_patterns("states"))
+
+    return observed
+
+
+def test_a_disk_that_refuses_the_new_name_keeps_the_old_profile(saved, monkeypatch, caplog):
+    rename = os.rename
+
+    def refuse(old, new):
+        if str(old).endswith(".tmp") and str(new) == str(saved.folder):
+            raise OSError(5, "Input/output error", str(old))
+        rename(old, new)
+
+    monkeypatch.setattr(os, "rename", refuse)
+    with pytest.raises(DimmagenError, match=f"{saved.folder.name} could not be written: Input/output error"):
+        save_profile(saved.folder, models(seed=1), "mdn", {}, replace=True)
+    assert open_profile(saved.folder) == saved
+    assert [place.name for place in saved.folder.parent.iterdir()] == ["phone"]
 
 
 def test_a_fingerprint_is_the_hash_of_sorted_json():
