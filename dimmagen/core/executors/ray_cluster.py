@@ -94,6 +94,8 @@ def _connected(processors: int | None, address: str | None, folder: str, ended: 
 
             ours = ray
             _reread_token_settings()
+            if _shutdown is not None:
+                _shutdown.join()  # one that is not done yet would end the new connection
             ray_signals.connect_with(before, partial(_init, ray, processors, address, folder), ended)
         yield ray
     finally:

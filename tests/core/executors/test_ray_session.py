@@ -6,9 +6,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from threading import Event, Thread, Timer
 
 import pytest
 
+from dimmagen.core.executors import ray_cluster
 from dimmagen.core.executors.ray_cluster import connect_ray
 from dimmagen.core.executors.ray_folder import session_folder
 from tests.killing import descendants
@@ -48,6 +50,19 @@ def test_workers_look_for_modules_in_the_working_directory_only_where_this_proce
     with connect_ray(1, None) as ray:
         searched = ray.get(ray.remote(lambda: list(__import__("sys").path)).remote())
     assert (here in searched) == is_searched
+
+
+def test_ray_is_connected_again_only_after_it_has_been_left(monkeypatch):
+    """On a busy machine, leaving it takes longer than a run waits: between scanning and dimming, for example."""
+    leaving = Event()
+    shutdown = Thread(target=leaving.wait, daemon=True)
+    shutdown.start()
+    monkeypatch.setattr(ray_cluster, "_shutdown", shutdown)
+    left = []
+    monkeypatch.setattr(ray_cluster, "_init", lambda *_: left.append(not ray_cluster.is_leaving()))
+    Timer(0.5, leaving.set).start()
+    with connect_ray(1, None):
+        assert left == [True]
 
 
 _HOLDS = """
