@@ -82,9 +82,28 @@ def test_what_is_left_at_the_right_edge_of_a_large_pair_is_a_tile_if_it_is_wide_
     assert [tile.light.shape for tile in tiles] == [(512, 512, 3), (512, last, 3)]
 
 
-def test_a_cast_counts_as_if_four_pairs_had_none():
-    balances = np.array([[0.2, 0.1, -0.3], [0.4, -0.1, -0.3]])
-    assert scene_fit.camera_cast(balances) == pytest.approx(np.array([0.6, 0.0, -0.6]) / 6)
+def of_warmths(*warmths: float) -> np.ndarray:
+    return np.array([[warmth, 0.0, -warmth] for warmth in warmths])
+
+
+def test_the_cast_of_nearly_neutral_pairs_is_their_mean_as_if_four_pairs_had_none():
+    """Near the cast, a bivariate t of four degrees of freedom gives a pair the weight 6 / 4."""
+    balances = np.array([[0.002, 0.001, -0.003], [0.004, -0.001, -0.003], [0.003, 0.0, -0.003]])
+    assert scene_fit.camera_cast(balances) == pytest.approx(balances.mean(0) * 4.5 / 8.5, rel=2e-3, abs=1e-6)
+
+
+def test_a_few_pairs_that_are_all_red_are_taken_for_red_scenes_and_many_for_a_red_camera():
+    """The three pairs of LOL's experiment 5 have these; all 40 of Table 4 have a median of 0.01."""
+    three = scene_fit.camera_cast(of_warmths(0.276, 0.276, 0.208))
+    assert 0.03 < three[0] < 0.06
+    assert three == pytest.approx([three[0], 0.0, -three[0]])
+    assert scene_fit.camera_cast(of_warmths(*[0.2] * 30))[0] == pytest.approx(0.2, abs=0.03)
+
+
+def test_a_scene_under_a_red_lamp_hardly_changes_the_cast_of_the_others():
+    others = of_warmths(0.02, 0.03, 0.01, 0.04)
+    with_it = np.concatenate([others, [[0.35, 0.02, -0.37]]])
+    assert scene_fit.camera_cast(with_it)[0] - scene_fit.camera_cast(others)[0] < 0.006
 
 
 def test_the_spread_of_exposures_is_that_of_the_levels_and_of_one_pair_by_prior_knowledge():
