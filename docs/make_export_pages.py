@@ -64,7 +64,8 @@ def layout_page(layout: Layout) -> str:
         lines.append("The folders of a split hold the same pairs, by hard links.")
     if layout.options:
         options = [line.format(root="ROOT") for line in layout.options]
-        lines += ["", "Its places, where ROOT is the export:", "", "```", *options, "```"]
+        named = "places" if layout.labels.needs else "options"
+        lines += ["", f"Its {named}, where ROOT is the export:", "", "```", *options, "```"]
     for reader in readers_of(name):
         lines += ["", *reader_section(reader)]
     lines += [
@@ -83,6 +84,7 @@ def reader_section(reader: Reader) -> list[str]:
         "- does not pair" if reader.pairing is Pairing.NONE else f"- pairs by {reader.pairing.value}",
         f"- batches: {reader.batch}",
         f"- needs {shown_sizes(reader)}" if shown_sizes(reader) != "any size" else "- takes any size",
+        "- photos of several sizes: `--fit WxH` cuts one size out of all" if needs_one_size(reader) else "",
         f"- reads {reader.epoch} pairs in every epoch, whatever there are" if reader.epoch else "",
         *tried(reader.trial),
     ]
@@ -99,6 +101,11 @@ def reader_section(reader: Reader) -> list[str]:
         options = [line.format(root="ROOT") for line in reader.options]
         lines += ["", f"Its options, where ROOT is {where}{already}:", "", "```", *options, "```"]
     return lines
+
+
+def needs_one_size(reader: Reader) -> bool:
+    """Whether it needs one size for all images, whichever that is."""
+    return reader.train.equal or reader.validation.equal
 
 
 def tried(trial: Trial) -> list[str]:

@@ -156,7 +156,8 @@ def _print_summary(out: str, manifest: Mapping[str, Any], size: int, adds: bool)
         f"{pluralize(len(manifest['shards']), 'shard')}, {size / 1e6:.1f} MB.\n"
         f"The verdict on every candidate: {storage.join(out, 'catalog')} (Parquet)."
     )
-    echo_next(f"dimmagen dim --profile lol3 --source {shell_word(out)} --shards out/")
+    add = " --add" if adds else ""
+    echo_next(f"dimmagen dim --profile lol3 --source {shell_word(out)} --shards out/{add}")
 
 
 def _result(out: str, counts: dict[str, VerdictCounts], **more: Any) -> dict[str, Any]:

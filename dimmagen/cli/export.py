@@ -170,11 +170,15 @@ def _print_lines(layout: Layout, reader: Reader | None, repository: Path | None,
     if reader and repository and reader.as_is:
         echo(f"For {reader.title}, whose options already name this folder.")
         return
-    readers = reader.title if reader else layout.readers
-    echo(f"For {readers}{', with these lines in its options:' if lines else '.'}")
+    if reader is None and layout.labels.needs:
+        echo(f"For {layout.readers}. Its places:")
+    else:
+        readers = reader.title if reader else layout.readers
+        echo(f"For {readers}{', with these lines in its options:' if lines else '.'}")
     echo("\n".join(f"  {line}" for line in lines), nl=bool(lines))
-    if reader and repository is None and (reader.fixed or not lines):
-        echo(_place_of(reader))
+    placed = reader or next((one for one in readers_of(layout.name) if one.fixed), None)
+    if placed and repository is None and (placed.fixed or not lines):
+        echo(_place_of(placed))
     elif not reader and not lines and (names := [one.name for one in readers_of(layout.name)]):
         echo("The lines for an option file depend on the code base; its own layout prints them:")
         option = "  --layout "
@@ -185,8 +189,8 @@ def _print_lines(layout: Layout, reader: Reader | None, repository: Path | None,
 def _place_of(reader: Reader) -> str:
     """Where the files of an export belong that was not written into the repository of its reader."""
     if reader.path == ".":
-        return "Its files go into the root of its repository."
-    return f"It expects this folder as {reader.path} in its repository."
+        return f"Its files go into the root of the repository of {reader.title}."
+    return f"{reader.title} expects this folder as {reader.path} in its repository."
 
 
 def _check(path: str, name: str, workers: int) -> dict[str, Any]:

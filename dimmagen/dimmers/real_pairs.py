@@ -27,7 +27,7 @@ from dimmagen.dimmers.pair_matching import FoundPairs, listed
 from dimmagen.dimmers.pair_patterns import is_pattern, pairs_of_pattern
 from dimmagen.images.camera_name import camera_name
 from dimmagen.images.codec import IMAGE_EXTENSIONS, ImageError, decode_rgb8
-from dimmagen.images.facts import ImageFacts
+from dimmagen.images.facts import ImageFacts, remedy
 
 _LOG = logging.getLogger(__name__)
 
@@ -415,12 +415,15 @@ def _before_icc(data: bytes, pixels: np.ndarray, facts: ImageFacts) -> np.ndarra
 
 def _unreadable(reasons: Mapping[Path, str]) -> DimmagenError:
     """The error of all images that cannot be decoded: data sets of hundreds of pairs have several."""
-    told = [f"{path}: {reason}" for path, reason in reasons.items()]
-    if (more := len(told) - _MAX_WARNINGS) > 0:
+    paths: dict[str, list[str]] = {}
+    for path, reason in reasons.items():
+        paths.setdefault(reason, []).append(str(path))
+    told = [f"{listed(of)}: {reason}" for reason, of in paths.items()]
+    if more := sum(map(len, list(paths.values())[_MAX_WARNINGS:])):
         told[_MAX_WARNINGS:] = [f"and {more} more"]
     return DimmagenError(
         "; ".join(told),
-        "replace it" if len(reasons) == 1 else "replace them",
+        remedy(paths, "replace it" if len(reasons) == 1 else "replace them"),
         code="unreadable-image",
         path=str(next(iter(reasons))),
         paths=[str(path) for path in reasons],

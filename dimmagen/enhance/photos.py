@@ -15,6 +15,7 @@ from dimmagen.core.outputs import refuse_alike
 from dimmagen.core.system_files import is_system_name
 from dimmagen.core.text import pluralize
 from dimmagen.images import codec
+from dimmagen.images.facts import remedy
 
 _LOG = logging.getLogger(__name__)
 
@@ -95,9 +96,10 @@ def _usage_errors(path: Path) -> Iterator[None]:
         yield
     except codec.ImageError as error:
         damaged = error.rule == "unreadable"
+        todo = "leave it out, or get the file again" if damaged else "convert it to an 8-bit RGB image"
         raise UsageError(
             f"{path}: {error.reason}",
-            "leave it out, or get the file again" if damaged else "convert it to an 8-bit RGB image",
+            remedy([error.reason], todo),
             code="unreadable-image",
             path=str(path),
         ) from None

@@ -10,19 +10,21 @@ from dimmagen.core.errors import UsageError
 from dimmagen.core.lock import STATE, refuse_gone
 from dimmagen.export.layouts import Layout
 from dimmagen.export.publishing import STAGE
+from dimmagen.export.reader import Reader
 from dimmagen.export.split import Split
 from dimmagen.sources import terms_of
 
 DONE, BEGUN = "export.json", ".export-begun.json"
 
 
-def begin_export(out: Path, plan: dict, claims: Sequence[str] | None) -> bool:
+def begin_export(out: Path, plan: dict, claims: Sequence[str] | None, reader: Reader | None = None) -> bool:
     """Record the plan; True if exactly this export is already complete.
 
     Args:
         out: root of the export.
         plan: what decides its files.
         claims: paths that must not exist, where `out` may hold files of others; None if it may not.
+        reader: for whom the export is, for the message.
 
     Raises:
         UsageError: `out` holds another export, or something else.
@@ -41,7 +43,7 @@ def begin_export(out: Path, plan: dict, claims: Sequence[str] | None) -> bool:
                 )
             break
     else:
-        _refuse_occupied(out, claims)
+        _refuse_occupied(out, claims, reader)
         storage.atomic_write(out / BEGUN, json.dumps({"plan": plan}).encode())
     if done.is_file():
         storage.discard([out / BEGUN])  # a run was killed between the two
@@ -58,12 +60,14 @@ def _differences(before: Mapping | None, plan: Mapping) -> str:
     return ", ".join(f"{name}: {old} → {new}" for name, (old, new) in zip(names, shown, strict=True))
 
 
-def _refuse_occupied(out: Path, claims: Sequence[str] | None) -> None:
+def _refuse_occupied(out: Path, claims: Sequence[str] | None, reader: Reader | None) -> None:
     if claims is None:
         if out.is_dir() and any(name != STATE for name in storage.list_names(out)):
+            marks = reader.marks if reader else ()
+            known = f", or the repository of {reader.title}, which holds" if reader and marks else ""
             raise UsageError(
                 f"{out} is not empty, and is not an export",
-                "choose a new or an empty folder for `out`, or the repository of the reader in `layout`",
+                f"choose a new or an empty folder for `out`{known} {' and '.join(marks)}".rstrip(),
                 code="no-room",
                 path=str(out),
             )

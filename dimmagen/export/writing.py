@@ -114,7 +114,8 @@ def export_pairs(
     with exclusive(str(out), may_only_read=True) as refused, ThreadPoolExecutor(workers) as pool:
         if refused and not (out / DONE).is_file():
             raise refused
-        if begin_export(out, plan, _claims(layout, [name for name, _ in parts]) if repository else None):
+        claims = _claims(layout, [name for name, _ in parts]) if repository else None
+        if begin_export(out, plan, claims, reader):
             return split
         for name, named in parts:
             places = layout.splits[name]

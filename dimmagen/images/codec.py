@@ -18,7 +18,7 @@ from dimmagen.core.machine import is_machine_trouble
 from dimmagen.images import color, heif, ppm, tiff
 from dimmagen.images.excess import excess_of
 from dimmagen.images.exif import exif_block, without_orientation
-from dimmagen.images.facts import ImageError, ImageFacts, Metadata, Presentation
+from dimmagen.images.facts import NEEDS_HEIF, ImageError, ImageFacts, Metadata, Presentation
 from dimmagen.images.jpeg_damage import END_MARKER, JpegState, lacks_end, state_of
 from dimmagen.images.orientation import UPRIGHT, Orientation, orientation_of, turn_of
 from dimmagen.images.other_kinds import other_kind
@@ -60,7 +60,6 @@ _TRANSPARENT = "some pixels are transparent: what is behind them is unknown"
 Image.preinit()
 _ADDRESS = re.compile(r"<[^>]* at 0x[0-9a-f]+>")
 _COPIED_PIXELS = 2**23  # per band: the array of a large image must not be in memory twice
-_HEIF_REASON = "is a HEIC picture: to read it, pip install 'dimmagen[heif]'"
 
 
 def decode_rgb8(
@@ -176,7 +175,7 @@ def _open_image(data: bytes) -> Iterator[Image.Image]:
         unknown = f"is not an image of a known kind ({', '.join((*FORMATS, 'HEIF'))})"
         raise ImageError("unreadable", other_kind(data) or unknown) from error
     except ModuleNotFoundError as error:
-        raise ImageError("format", _HEIF_REASON) from error
+        raise ImageError("format", NEEDS_HEIF) from error
     except Image.DecompressionBombError as error:
         raise ImageError("too-large", f"more than {MAX_PIXELS} pixels") from error
     # Pillow raises almost any exception for a damaged file: struct.error, SyntaxError, KeyError ...

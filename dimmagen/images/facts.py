@@ -1,8 +1,11 @@
 """What is known of an image file beside its pixels, and the error of one that cannot be decoded."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dimmagen.core.errors import DimmagenError
+
+NEEDS_HEIF = "is a HEIC picture: to read it, pip install 'dimmagen[heif]'"
 
 
 class ImageError(DimmagenError):
@@ -20,6 +23,16 @@ class ImageError(DimmagenError):
         super().__init__(reason)
         self.rule = rule
         self.reason = reason
+
+
+def remedy(reasons: Iterable[str], otherwise: str) -> str:
+    """What to do about images that cannot be decoded; empty where every reason says so itself.
+
+    Args:
+        reasons: those of :class:`ImageError`.
+        otherwise: what else is to be done.
+    """
+    return "" if set(reasons) == {NEEDS_HEIF} else otherwise
 
 
 @dataclass(frozen=True, slots=True)

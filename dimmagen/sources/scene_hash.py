@@ -12,6 +12,7 @@ from dimmagen.core import hashing
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.machine import machine_trouble
 from dimmagen.images import codec
+from dimmagen.images.facts import remedy
 from dimmagen.sources.archives import Entry, list_entries, read_entry
 from dimmagen.sources.clic import reduce_and_crop
 from dimmagen.sources.other_formats import counted_others
@@ -143,7 +144,7 @@ def _unrecognised(path: str, reasons: Mapping[str, str]) -> DimmagenError:
         told.append(f"and {len(reasons) - len(told)} more")
     return DimmagenError(
         f"{path}: {'; '.join(told)}",
-        "repair or remove it" if len(reasons) == 1 else "repair or remove them",
+        remedy(reasons.values(), f"repair or remove {'it' if len(reasons) == 1 else 'them'}"),
         code="unreadable-image",
         path=path,
         name=next(iter(reasons)),

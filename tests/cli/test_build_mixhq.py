@@ -6,6 +6,7 @@ from PIL import Image
 from skimage import data as photos
 
 from tests.commands import exit_code
+from tests.dataset_helpers import write_photos
 
 
 def run(*arguments):
@@ -144,3 +145,12 @@ def test_the_choices_are_inputs_of_a_mixhq(photo_folder, tmp_path, capsys):
     assert run("--source", photo_folder, "--out", out, *choices) == 0
     assert run("--source", photo_folder, "--out", out) == 2
     assert "changed: crop, limit, resize" in capsys.readouterr().err
+
+
+def test_the_next_command_after_an_addition_adds_as_well(tmp_path, capsys):
+    out, folder = tmp_path / "mixhq", tmp_path / "few"
+    for count, more in ((2, ""), (3, " --add")):
+        write_photos(folder, count)
+        assert run("--source", folder, "--out", out, "--add") == 0
+        next_line = f"Next: dimmagen dim --profile lol3 --source {out} --shards out/{more}\n"
+        assert next_line in capsys.readouterr().out

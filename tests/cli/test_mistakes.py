@@ -4,14 +4,22 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from dimmagen.core.errors import DimmagenError
 from dimmagen.dataset.reader import open_pairs
+from dimmagen.dimmers.real_pairs import load_pairs
+from dimmagen.enhance.photos import read_photo
 from dimmagen.generate.merge import write_merge
+from dimmagen.images import heif
+from dimmagen.sources.scene_hash import Scenes
 from tests.commands import exit_code
 from tests.dataset_helpers import make, write_photos
 from tests.systems import is_here
+
+HEIC = Path(__file__).parents[1] / "images/heic/upright.heic"
 
 
 @pytest.fixture(scope="module")
@@ -320,3 +328,18 @@ def test_a_merge_tells_of_the_pairs_that_it_leaves_out(place, capsys, monkeypatc
         code = exit_code("merge", "set", other, "--out", tmp_path / other)
         messages = capsys.readouterr().err
         assert (code, note in messages, "left out" in messages) == (0, True, bool(note))
+
+
+@pytest.mark.parametrize("read", [load_pairs, read_photo, lambda path: Scenes.from_paths([str(path)])])
+def test_heic_photos_without_their_extra_are_told_it_once_and_nothing_else(read, tmp_path, monkeypatch):
+    def missing():
+        raise ModuleNotFoundError
+
+    monkeypatch.setattr(heif, "_package", missing)
+    for name in ("low/1.heic", "low/2.heic", "high/1.heic", "high/2.heic"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(HEIC, tmp_path / name)
+    with pytest.raises(DimmagenError) as caught:
+        read({read_photo: tmp_path / "low/1.heic", load_pairs: tmp_path}.get(read, tmp_path / "low"))
+    assert caught.value.code == "unreadable-image"
+    assert str(caught.value).endswith("is a HEIC picture: to read it, pip install 'dimmagen[heif]'")

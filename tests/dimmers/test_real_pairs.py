@@ -10,6 +10,7 @@ from PIL import Image
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers import real_pairs
 from dimmagen.dimmers.real_pairs import check_pairs, load_pairs, refuse_mismatched_pairs, split_held_out
+from dimmagen.images.codec import ImageError
 from tests.dimmers.made_pairs import darkened, pair, scene
 from tests.images.icc_profiles import DISPLAY_P3, rgb_profile
 
@@ -153,11 +154,24 @@ def test_all_images_that_cannot_be_decoded_are_told_at_once(folder):
     wrong = [folder / side / name for name in ("2.png", "9.png", "10.png") for side in ("low", "high")]
     for path in wrong:
         path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(
-        DimmagenError, match=r"low.2\.png: .*; .*high.2\.png: .*; and 1 more: replace"
-    ) as caught:
+    with pytest.raises(DimmagenError) as caught:
         load_pairs(folder)
-    assert caught.value.fields["paths"] == [str(path) for path in wrong]
+    names = [str(path) for path in wrong]
+    assert str(caught.value).startswith(f"{', '.join(names)}: cannot be decoded: ")
+    assert str(caught.value).endswith(": replace them")
+    assert caught.value.fields["paths"] == names
+
+
+def test_of_many_reasons_the_first_are_told(folder, monkeypatch):
+    numbers = iter(range(6))
+
+    def refuse(path):
+        raise ImageError("format", f"is {next(numbers)}")
+
+    monkeypatch.setattr(real_pairs, "_read", refuse)
+    told = r"low.2\.png: is 0; .*high.2\.png: is 1; .* is 4; and 1 more: replace them$"
+    with pytest.raises(DimmagenError, match=told):
+        load_pairs(folder)
 
 
 @pytest.mark.needs("links")
@@ -168,7 +182,7 @@ def test_a_broken_link_is_no_missing_pair(folder):
         (folder / side / "9.png").symlink_to("nowhere")
     for path in (folder, f"{folder}/low/{{n}}.png -> {folder}/high/{{n}}.png"):
         with pytest.raises(
-            DimmagenError, match=r"low.9\.png: is a broken link; .*high.9\.png: is a broken link"
+            DimmagenError, match=r"low.9\.png, .*high.9\.png: is a broken link"
         ):
             load_pairs(path)
 

@@ -180,11 +180,18 @@ def test_the_images_are_the_dark_ones(sets, tmp_path):
 
 
 def test_a_set_without_labels_or_with_others_is_refused(pair_set, sets, tmp_path):
-    with pytest.raises(UsageError, match="has no labels: the layout coco needs"):
+    with pytest.raises(UsageError, match=r"has no labels: .* of the format coco or yolo or voc$"):
         export_pairs(open_pairs(pair_set), LAYOUTS["coco"], tmp_path / "out")
-    with pytest.raises(UsageError, match="labels of the format coco: the layout masks needs"):
+    with pytest.raises(UsageError, match=r"labels of the format coco: the layout masks .* masks$"):
         export_pairs(open_pairs(sets / "coco"), LAYOUTS["masks"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_command_names_the_places_of_labels_and_no_options_of_a_reader(sets, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert exit_code("export", sets / "coco", "--layout", "coco", "--out", out) == 0
+    shown = capsys.readouterr().out
+    assert f"dark images with their labels. Its places:\n  train images: {out.as_posix()}/train\n" in shown
 
 
 def numbers(line: str) -> list[float]:

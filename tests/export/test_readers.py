@@ -256,12 +256,15 @@ def test_an_export_elsewhere_is_named_by_its_whole_path(tmp_path):
     assert line == f"train: root: {(tmp_path / 'set').as_posix()}"
 
 
-def test_lists_of_paths_are_read_at_one_place_alone_and_the_command_says_so(pairs, tmp_path_factory, capsys):
+@pytest.mark.parametrize("name", ["lightendiffusion", "pair-list"])
+def test_lists_of_paths_are_read_at_one_place_alone_and_the_command_says_so(
+    name, pairs, tmp_path_factory, capsys
+):
     to = tmp_path_factory.mktemp("set") / "to"
-    exit_code("export", pairs.out, "--layout", "lightendiffusion", "--out", to, "--fit", "320x320")
+    exit_code("export", pairs.out, "--layout", name, "--out", to, "--fit", "320x320")
     output = capsys.readouterr().out
     assert 'data_dir: "data"' in output
-    assert "It expects this folder as data in its repository." in output
+    assert "LightenDiffusion expects this folder as data in its repository." in output
     for dark, light in by_lines(str(to / "unpaired_train.txt")):
         assert dark.startswith("data/train/low/")
         assert light.startswith("data/train/high/")
@@ -299,8 +302,14 @@ def test_a_repository_of_another_project_is_a_folder_that_is_not_empty(pairs, tm
     repository = make_repository(tmp_path_factory.mktemp("code"), READERS["gsad"])
     root, found = find_root(READERS["retinexformer"], repository)
     assert (root, found) == (repository, None)
-    with pytest.raises(UsageError, match=r"is not empty, and is not an export.*the repository of the reader"):
+    with pytest.raises(UsageError) as refused:
         export_pairs(pairs, LAYOUTS["retinexformer"], root, reader=READERS["retinexformer"])
+    what, todo = f"{root} is not empty, and is not an export", "choose a new or an empty folder for `out`"
+    mark = "Options/RetinexFormer_LOL_v1.yml"
+    assert str(refused.value) == f"{what}: {todo}, or the repository of Retinexformer, which holds {mark}"
+    with pytest.raises(UsageError) as refused:
+        export_pairs(pairs, LAYOUTS["retinexformer"], root)
+    assert str(refused.value) == f"{what}: {todo}"
 
 
 def test_a_path_whose_words_a_reader_would_replace_is_refused_outside_its_repository(pairs, tmp_path_factory):
@@ -352,8 +361,8 @@ def test_the_command_puts_an_export_into_a_repository_and_checks_it_there(pairs,
 
 def test_the_command_says_where_files_of_a_reader_without_options_go(pairs, tmp_path_factory, capsys):
     for name, said in (
-        ("retinexnet", "Its files go into the root of its repository."),
-        ("kind-plus", "It expects this folder as LOLdataset in its repository."),
+        ("retinexnet", "Its files go into the root of the repository of RetinexNet."),
+        ("kind-plus", "KinD++ expects this folder as LOLdataset in its repository."),
     ):
         to = tmp_path_factory.mktemp("set") / "to"
         exit_code("export", pairs.out, "--layout", name, "--out", to, "--validation", "1")

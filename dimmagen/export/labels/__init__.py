@@ -39,7 +39,7 @@ def refuse_other_labels(pairs: PairSet, layout: str, labels: LabelFormat) -> Non
         has = f"has labels of the format {kind}" if kind else "has no labels"
         raise UsageError(
             f"{pairs.out} {has}",
-            f"the layout {layout} needs a data set that was made with the labels of its photos, of "
+            f"the layout {layout} needs a data set that was made with labels of the format "
             f"{' or '.join(labels.needs)}",
             code="unsuitable-pairs",
             path=pairs.out,
