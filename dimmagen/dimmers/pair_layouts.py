@@ -345,7 +345,7 @@ def _nothing_found(folder: Path) -> UsageError:
     dark, light = (str(path) for path in inner) if len(inner) == 2 else ("DARK", "LIGHT")
     return UsageError(
         f"{folder} holds no pairs by its names; it has {' and '.join(found) or 'no images'}",
-        f"name the sides by a pattern such as '{dark}/{{name}}.* -> {light}/{{name}}.*' (the dark one first), "
+        f"name the sides by a pattern, '{dark}/{{name}}.* -> {light}/{{name}}.*' (the dark one first), "
         f"or rename them: {known_names()}; files may be named desk_low.jpg and desk_high.jpg, or listed in a "
         "CSV file with the columns dark and light (docs/pairs.md)",
         code="missing-path",
