@@ -115,6 +115,8 @@ def _no_candidate(spec: SourceSpec, found: list[Entry], rest: Counter[str]) -> U
     holds = f": it has {shown_counts(there)}" if there else ": it is empty"
     reasons = {other_format(entry.name, spec.source.extensions) for entry in found}
     advice = f"{ending_of(found[0].name)} {reasons.pop()}" if len(reasons) == 1 else ""
+    if not advice and not {".tar", ".zip"}.isdisjoint(there):
+        advice = "archives in it are not opened: give each as a source of its own"
     endings = " ".join(spec.source.extensions)
     return UsageError(
         f"{spec} holds no image or clip that the source can use{holds}",

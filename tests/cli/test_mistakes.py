@@ -57,6 +57,12 @@ DIM = "dim --profile linear --source photos --shards new --executor serial"
         ("dim --profile linear --source= --shards new", 2, "one of --source is empty"),
         ("verify absent", 2, "absent does not exist: give the folder of a data set"),
         ("verify set/manifest.json", 2, "set/manifest.json is not a folder"),
+        ("stats set/shards", 2, "set/shards is part of a data set: give its folder, "),
+        (
+            "train --data set/shards/train-{000..127}.tar --out new",
+            2,
+            "is part of a data set: give its folder, ",
+        ),
         ("stats set/manifest.json", 2, "set/manifest.json is not a folder"),
         ("verify mixhq --reproduce 1%", 2, "--reproduce is for a data set of pairs"),
         ("verify mixhq", 1, "mixhq is not a MixHQ of this version"),

@@ -1,6 +1,7 @@
 import errno
 import io
 import os
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -326,6 +327,28 @@ def test_a_folder_without_images_is_refused(tmp_path):
     (tmp_path / "readme.txt").write_text("")
     with pytest.raises(UsageError, match=r"holds no image or clip.*names end in \.jpg"):
         list_candidate_files(parse_specs([f"coco={tmp_path}"]))
+
+
+@pytest.mark.parametrize(
+    ("path", "todo"),
+    [
+        ("{0}", "archives in it are not opened: give each as a source of its own"),
+        ("{0}/*.tar", "archives in it are not opened: give each as a source of its own"),
+        ("{0}/train-{{000..127}}.tar", "braces are not expanded: give each archive as a source of its own"),
+        ("{0}/train-{{000,001}}.t*", "braces are not expanded: give each archive as a source of its own"),
+        ("{0}/train-{{000}}.tar", "check the path"),
+        ("{0}/train-*.jpg", "check the pattern"),
+    ],
+)
+def test_several_archives_are_several_sources(tmp_path, path, todo):
+    """As webdataset's pattern, or as the folder that holds them."""
+    photo = save(tmp_path / "photos/a.png", photos.astronaut())
+    (tmp_path / "shards").mkdir()
+    with tarfile.open(tmp_path / "shards/train-000.tar", "w") as archive:
+        archive.add(photo, "a.png")
+    with pytest.raises(UsageError) as refusal:
+        list_candidate_files(parse_specs([path.format(tmp_path / "shards")]))
+    assert refusal.value.todo == todo
 
 
 def test_a_path_alone_means_a_folder_even_with_an_equals_sign_in_it(tmp_path):
