@@ -146,7 +146,7 @@ def finished_verdict_counts(out: str, inputs: dict, adds: bool = False) -> dict[
                 shards=lost,
             )
         return None  # what is whole is kept
-    KeptRanges(storage.join(out, STATE, _RANGES)).discard()  # of a run that was killed after its manifest
+    _discard_ranges(out)  # of a run that was killed after its manifest
     remove_stale_lock(out)
     counts = finished_tally(out, manifest)
     if not {"README.md", LAYOUT} <= {*names}:
@@ -229,7 +229,13 @@ def open_kept_ranges(out: str, rescan: bool = False) -> KeptRanges:
 def forget_kept_ranges(out: str) -> None:
     """Remove what :func:`open_kept_ranges` keeps, where nothing is written after all."""
     with exclusive(out):
-        KeptRanges(storage.join(out, STATE, _RANGES)).discard()
+        _discard_ranges(out)
+
+
+def _discard_ranges(out: str) -> None:
+    folder = storage.join(out, STATE, _RANGES)
+    with storage.discarding(folder):
+        KeptRanges(folder).discard()
 
 
 def write_mixhq(
@@ -287,7 +293,7 @@ def _write(
     number, first_shard = next_numbers(base)
     packing = plan_packing(candidates, inputs["samples_per_shard"], first_shard)
     if not packing.shards and base is None:
-        KeptRanges(storage.join(out, STATE, _RANGES)).discard()
+        _discard_ranges(out)
         raise none_accepted(candidates.rejected(), f"{len(candidates)} candidates")
     catalog = _write_catalog(out, packing, f"catalog/part-{number:05d}.parquet", base)
     records = [_write_shard(out, packing, shard, workers, on_light) for shard in packing.shards]
@@ -304,7 +310,7 @@ def _write(
         ],
     )
     publish_mixhq(out, manifest, tallies)
-    KeptRanges(storage.join(out, STATE, _RANGES)).discard()
+    _discard_ranges(out)
     return manifest
 
 
