@@ -358,6 +358,13 @@ def _find(path: str | Path) -> FoundPairs:
     if place.is_file():
         _refuse_no_list(place)
         return pairs_of_list(place)
+    if not place.is_dir() and place.exists():  # <(...) in a shell; pairs are read more than once
+        raise UsageError(
+            f"{place} is a device or a pipe, not a file",
+            "write the list of the pairs to a file, and give that",
+            code="wrong-format",
+            path=str(place),
+        )
     if not place.is_dir():
         raise UsageError(
             f"there is no file or folder {place}", "correct the path", code="missing-path", path=str(place)

@@ -100,6 +100,13 @@ def _entries(path: str, follow_links: bool, wanted: Wanted) -> list[Entry]:
                 path=path,
             )
         return entries
+    if storage.exists(path):
+        raise UsageError(
+            f"{path} is a device or a pipe, not a file",
+            "give a folder or an archive",
+            code="archive",
+            path=path,
+        )
     raise UsageError(
         f"there is no folder and no file at {path}",
         _BRACES_ADVICE if _BRACES.search(path) else "check the path",
