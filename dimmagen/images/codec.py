@@ -60,7 +60,6 @@ _TRANSPARENT = "some pixels are transparent: what is behind them is unknown"
 Image.preinit()
 _ADDRESS = re.compile(r"<[^>]* at 0x[0-9a-f]+>")
 _COPIED_PIXELS = 2**23  # per band: the array of a large image must not be in memory twice
-_HEIF_REASON = "is a HEIC picture: to read it, pip install 'dimmagen[heif]'"
 
 
 def decode_rgb8(
@@ -175,8 +174,8 @@ def _open_image(data: bytes) -> Iterator[Image.Image]:
             ) from error
         unknown = f"is not an image of a known kind ({', '.join((*FORMATS, 'HEIF'))})"
         raise ImageError("unreadable", other_kind(data) or unknown) from error
-    except ModuleNotFoundError as error:
-        raise ImageError("format", _HEIF_REASON) from error
+    except heif.NoReaderError as error:
+        raise ImageError("format", str(error)) from error
     except Image.DecompressionBombError as error:
         raise ImageError("too-large", f"more than {MAX_PIXELS} pixels") from error
     # Pillow raises almost any exception for a damaged file: struct.error, SyntaxError, KeyError ...

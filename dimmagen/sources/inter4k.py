@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dimmagen.core.errors import DimmagenError
+from dimmagen.core.optional_packages import missing_package
 from dimmagen.images import codec
 from dimmagen.sources import rules
 from dimmagen.sources.base import Examined
@@ -20,17 +20,13 @@ def _decoder() -> ModuleType:
     """:mod:`dimmagen.sources.video`, which needs PyAV.
 
     Raises:
-        DimmagenError: PyAV is not installed, or too old. This is not a verdict on a clip.
+        UsageError: PyAV is not installed, too old or broken. This is not a verdict on a clip.
     """
     try:
         from dimmagen.sources import video
-    except ImportError as error:
-        raise DimmagenError(
-            f"a clip is decoded by PyAV, which is not installed or too old ({error})",
-            "pip install 'dimmagen[video]', or leave out the source `inter4k`",
-            code="missing-package",
-            package="av",
-        ) from error
+    except Exception as error:
+        instead = "leave out the source `inter4k`"
+        raise missing_package("clips need", "av", "video", error, instead) from error
     return video
 
 
@@ -49,7 +45,7 @@ class Inter4k:
         """Refuse clips where PyAV is missing, before hours of other sources are scanned.
 
         Raises:
-            DimmagenError: it is missing.
+            UsageError: it is missing.
         """
         _decoder()
 

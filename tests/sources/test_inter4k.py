@@ -14,7 +14,7 @@ from PIL import Image
 from skimage import data as photos
 
 from dimmagen.api import build_mixhq
-from dimmagen.core.errors import DimmagenError
+from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.images.codec import ImageError
 from dimmagen.sources import SOURCES, video
 from tests.made_clips import moving_photo
@@ -404,15 +404,27 @@ def test_the_ends_of_a_clip_are_those_of_a_full_decode(origin, clips, request):
 
 def test_without_pyav_a_clip_ends_the_run_with_the_extra_and_a_photo_does_not(clips, tmp_path, monkeypatch):
     """Its absence says nothing about the clip, so it is not a verdict in the catalog."""
-    for module in ("av", "dimmagen.sources.video"):
-        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setitem(sys.modules, "av", None)
+    monkeypatch.delitem(sys.modules, "dimmagen.sources.video", raising=False)
     monkeypatch.delattr("dimmagen.sources.video", raising=False)
     with pytest.raises(DimmagenError, match=r"pip install 'dimmagen\[video\]'") as raised:
         build_mixhq([f"inter4k={clips}"], dry_run=True)
     assert raised.value.code == "missing-package"
-    with pytest.raises(DimmagenError, match="PyAV"):  # before any source is listed
+    with pytest.raises(DimmagenError, match="package av"):  # before any source is listed
         build_mixhq(["folder=nowhere", f"inter4k={clips}"], dry_run=True)
     assert build_mixhq(["sample"], dry_run=True)["sample"].accepted == 5
+
+
+def test_a_broken_pyav_ends_the_run_with_the_reason(clips, tmp_path, monkeypatch):
+    (tmp_path / "av.py").write_text("raise RuntimeError('libavcodec of another version')")
+    monkeypatch.syspath_prepend(tmp_path)
+    for module in [name for name in sys.modules if name.split(".")[0] == "av"]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.delitem(sys.modules, "dimmagen.sources.video", raising=False)
+    monkeypatch.delattr("dimmagen.sources.video", raising=False)
+    with pytest.raises(UsageError, match=r"package av, which is installed but fails .*--upgrade") as raised:
+        build_mixhq([f"inter4k={clips}"], dry_run=True)
+    assert raised.value.code == "missing-package"
 
 
 def test_a_cover_picture_before_the_film_is_no_frame_of_it():
