@@ -9,7 +9,8 @@ from PIL import Image
 
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers import real_pairs
-from dimmagen.dimmers.real_pairs import check_pairs, load_pairs, refuse_mismatched_pairs, split_held_out
+from dimmagen.dimmers.pair_problems import check_pairs, refuse_mismatched_pairs
+from dimmagen.dimmers.real_pairs import load_pairs, split_held_out
 from tests.dimmers.made_pairs import darkened, pair, scene
 from tests.images.icc_profiles import DISPLAY_P3, rgb_profile
 
