@@ -29,6 +29,7 @@ from dimmagen.core.tar import TarWriter, read_at
 from dimmagen.core.threads import ordered_map
 from dimmagen.images import versions
 from dimmagen.sources import SOURCES, rules
+from dimmagen.sources.candidate_files import Listing
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.catalog import CATALOG_SCHEMA, CatalogRow
 from dimmagen.sources.light_image import load_light_file
@@ -45,7 +46,7 @@ from dimmagen.sources.mixhq_generations import (
 from dimmagen.sources.mixhq_packing import MixHQShard, Packing, plan_packing, sidecar
 from dimmagen.sources.mixhq_reading import MIXHQ_MANIFEST, catalog_parts, has_mixhq_manifest, read_catalog
 from dimmagen.sources.photo_selection import PhotoSelection
-from dimmagen.sources.scan import Candidate, Listing
+from dimmagen.sources.scan import Candidate
 from dimmagen.sources.scan_store import KeptRanges
 from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes
 from dimmagen.sources.verdict_counts import VerdictCounts, tally
@@ -66,7 +67,7 @@ def describe_inputs(
     that changes and keeps both is not noticed until it is read.
 
     Args:
-        listing: from :func:`~dimmagen.sources.scan.list_candidate_files`.
+        listing: from :func:`~dimmagen.sources.candidate_files.list_candidate_files`.
         scenes: excluded ones, or None.
         samples_per_shard: maximum number of light images per shard.
         selection: the user's choices.

@@ -17,7 +17,8 @@ from dimmagen.images.png import encode_png
 from dimmagen.images.sheets import png_bytes
 from dimmagen.sources import parse_specs
 from dimmagen.sources.archives import list_entries
-from dimmagen.sources.scan import list_candidate_files, scan
+from dimmagen.sources.candidate_files import list_candidate_files
+from dimmagen.sources.scan import scan
 from tests.dataset_helpers import make, write_photos
 
 
