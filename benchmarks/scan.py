@@ -21,8 +21,8 @@ from benchmarks.photos import write_tiled
 from benchmarks.processes import descendants, title
 from dimmagen.core.threads import use_one_thread
 from dimmagen.sources import parse_specs
+from dimmagen.sources.candidate_files import list_candidate_files
 from dimmagen.sources.index_pass import ScanExecution, index_candidates
-from dimmagen.sources.scan import list_candidate_files
 from dimmagen.sources.scan_keys import ScanSettings
 
 MEGAPIXELS, PHOTOS, WORKERS, ROUNDS = 1.0, 800, (1, 2), 5

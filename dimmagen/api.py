@@ -19,8 +19,9 @@ from dimmagen.dataset.verify import Verification, verify_dataset
 from dimmagen.dataset.verify_mixhq import MixHQVerification
 from dimmagen.dataset.verify_mixhq import verify_mixhq as check_mixhq
 from dimmagen.dimmers.dimmer import Brightness
+from dimmagen.dimmers.pair_problems import check_pairs_for_fit
 from dimmagen.dimmers.profile import Profile, new_profile_folder
-from dimmagen.dimmers.real_pairs import check_pairs_for_fit, load_pairs, split_held_out
+from dimmagen.dimmers.real_pairs import load_pairs, split_held_out
 from dimmagen.evaluation.checked_fit import fit_and_check
 from dimmagen.generate.execution import ChosenExecutor, choose_execution
 from dimmagen.generate.growing import begin_addition, has_nothing_new, refuse_other_scenes

@@ -18,8 +18,9 @@ from dimmagen.core.errors import DimmagenError
 from dimmagen.dimmers import pair_facts
 from dimmagen.dimmers.fit import fit_models
 from dimmagen.dimmers.pair_facts import PairFacts
+from dimmagen.dimmers.pair_problems import check_pairs, refuse_unsuitable_pairs
 from dimmagen.dimmers.profile import BUNDLED, open_profile, save_profile
-from dimmagen.dimmers.real_pairs import RealPair, check_pairs, load_pairs, refuse_unsuitable_pairs
+from dimmagen.dimmers.real_pairs import RealPair, load_pairs
 from dimmagen.evaluation import profile_check
 from dimmagen.evaluation.profile_check import check_profile, hold_out_pairs
 

@@ -1,8 +1,11 @@
 """The benchmarks' arithmetic, and that they run; what they measure is never held against a clock."""
 
 import json
+import os
 import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -26,6 +29,18 @@ def test_a_figure_tells_its_median_and_its_extremes():
     row = Figure("dim", "ms", [3.0, 1.0, 2.0], at=0.5).to_dict("stages")
     assert (row["median"], row["min"], row["max"], row["runs"]) == (2.0, 1.0, 3.0, 3)
     assert line(row) == "| stages | dim at 0.5, ms | 2 | 1 | 3 | 3 |"
+
+
+@pytest.mark.parametrize("name", ["benchmarks", "pipelines"])
+def test_a_package_of_the_same_name_that_a_library_installs_hides_nothing(name, tmp_path):
+    """pyarrow 17 brings a package `benchmarks`."""
+    root = Path(__file__).resolve().parents[1]
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").touch()
+    command = [sys.executable, "-c", f"import {name}; print({name}.__path__[0])"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    found = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True)
+    assert Path(found.stdout.strip()) == root / name
 
 
 def test_actions_are_run_in_turn_and_each_keeps_its_values():

@@ -33,7 +33,8 @@ from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.text import pluralize
 from dimmagen.dimmers.pair_matching import listed
-from dimmagen.dimmers.real_pairs import accept_pairs, load_pairs
+from dimmagen.dimmers.pair_problems import accept_pairs
+from dimmagen.dimmers.real_pairs import load_pairs
 from dimmagen.enhance.checkpoints import load_network
 from dimmagen.enhance.enhancer import Enhancer
 from dimmagen.enhance.inputs import FIXED_LIGHTNESS

@@ -28,8 +28,9 @@ from dimmagen.core.processors import processor_count
 from dimmagen.core.storage import last_part, write_result
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.pair_facts import PairFacts
+from dimmagen.dimmers.pair_problems import check_pairs, refuse_unsuitable_pairs
 from dimmagen.dimmers.profile import Profile, open_profile
-from dimmagen.dimmers.real_pairs import RealPair, check_pairs, load_pairs, refuse_unsuitable_pairs
+from dimmagen.dimmers.real_pairs import RealPair, load_pairs
 from dimmagen.evaluation.realism import dump, evaluate, pairs_fitted_on
 from dimmagen.evaluation.realism_results import MODES, Mode, PairResult
 from dimmagen.evaluation.realism_summary import ALL_MEASURES, RealismSummary, as_json, best_dimmers, summarise

@@ -14,15 +14,10 @@ from dimmagen.cli.progress import Progress
 from dimmagen.core.text import pluralize, shell_word
 from dimmagen.dimmers.fit import KINDS, FittedProfile, refuse_other_fit
 from dimmagen.dimmers.pair_facts import former_jpegs
+from dimmagen.dimmers.pair_problems import PairProblem, check_pairs_for_fit
 from dimmagen.dimmers.profile import new_profile_folder
 from dimmagen.dimmers.profile_json import PICTURE
-from dimmagen.dimmers.real_pairs import (
-    PairProblem,
-    RealPair,
-    check_pairs_for_fit,
-    load_pairs,
-    split_held_out,
-)
+from dimmagen.dimmers.real_pairs import RealPair, load_pairs, split_held_out
 from dimmagen.evaluation.checked_fit import fit_and_check
 from dimmagen.evaluation.profile_check import NOT_CHECKED
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from dimmagen.cli.output import echo
 from dimmagen.core.text import pluralize
+from dimmagen.sources.candidate_files import shown_counts
 from dimmagen.sources.light_images import PAPER_SIZE_RULES, hint_without_name
 from dimmagen.sources.newcomers import Earlier
-from dimmagen.sources.scan import shown_counts
 from dimmagen.sources.verdict_counts import VerdictCounts
 
 

@@ -14,7 +14,10 @@ def numba_settings_errors() -> Iterator[None]:
     Raises:
         UsageError: numba refuses a value; the message has the variables that are set.
     """
+    features = filter(None, os.environ.get("NUMBA_CPU_FEATURES", "").split(","))
     try:
+        if not all(one.startswith(("+", "-")) for one in features):  # LLVM ends the process
+            raise ValueError("NUMBA_CPU_FEATURES is not of the form +avx2,-fma")
         yield
     except ValueError as error:
         given = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("NUMBA_")]

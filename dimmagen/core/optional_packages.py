@@ -3,11 +3,11 @@
 from dimmagen.core.errors import UsageError
 
 
-def missing_package(what: str, package: str, extra: str, error: ImportError, instead: str = "") -> UsageError:
+def missing_package(what: str, package: str, extra: str, error: Exception, instead: str = "") -> UsageError:
     """The error of a feature whose package cannot be imported.
 
-    A package that is installed but fails (as one of its own is missing, or of another version) is said to
-    fail, with the reason: to install what is installed helps nobody.
+    A package that is installed but fails (as one of its own is missing, or of another version, with almost
+    any exception) is said to fail, with the reason: to install what is installed helps nobody.
 
     Args:
         what: needs the package, such as `s3:// URLs need`.

@@ -6,6 +6,7 @@ depends on time, host, folder or number of workers: equal data sets have equal m
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Final, Literal
@@ -18,7 +19,7 @@ from dimmagen.core.hashing import FileRecord
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.writer import ShardRecord
 from dimmagen.sources.mixhq_reading import GROWN_MIXHQ_SCHEMA, MIXHQ_SCHEMA
-from dimmagen.sources.own_outputs import kind_of
+from dimmagen.sources.own_outputs import kind_of, kind_of_place
 
 SCHEMA_VERSION: Final = 1
 MANIFEST = "manifest.json"
@@ -116,10 +117,13 @@ class Manifest(_Strict):
             UsageError: there is no such folder.
             DimmagenError: it is a MixHQ or an export, there is no manifest, or as :meth:`read`.
         """
-        if storage.is_local(out) and not storage.is_folder(out):
-            what = "is not a folder" if storage.exists(out) else "does not exist"
-            raise UsageError(f"{out} {what}", "give the folder of a data set", code="missing-path", path=out)
         if storage.is_local(out):
+            _refuse_part(out)
+            if not storage.is_folder(out):
+                what = "is not a folder" if storage.exists(out) else "does not exist"
+                raise UsageError(
+                    f"{out} {what}", "give the folder of a data set", code="missing-path", path=out
+                )
             _refuse_other_kinds(out, storage.list_names(out))
         try:
             return cls.read(storage.join(out, MANIFEST))
@@ -367,6 +371,15 @@ def build_manifest(
         files=file_entries,
         root_hash=root_hash([*shard_entries, *file_entries]),
     )
+
+
+def _refuse_part(out: str) -> None:
+    """Refuse what lies in a data set, such as `out/shards/train-{00000..00003}.tar`."""
+    folder, kind = kind_of_place(out)
+    if kind == "a data set" and folder != os.path.abspath(out):
+        raise UsageError(
+            f"{out} is part of a data set", f"give its folder, {folder}", code="missing-path", path=out
+        )
 
 
 def _refuse_other_kinds(out: str, names: list[str]) -> None:

@@ -36,9 +36,9 @@ from dimmagen.images.pair_names import (
     is_evaluation,
     is_sid_evaluation,
     is_training,
+    known_names,
     side_of,
     side_of_word,
-    usual_names,
     words,
 )
 
@@ -342,10 +342,12 @@ def _nothing_found(folder: Path) -> UsageError:
     images = sum(_is_image(path) for path in _listing(folder))
     found = [f"the folders {listed(f'{path.name}/' for path in inner)}"] if inner else []
     found += [pluralize(images, "image")] if images else []
+    dark, light = (str(path) for path in inner) if len(inner) == 2 else ("DARK", "LIGHT")
     return UsageError(
         f"{folder} holds no pairs by its names; it has {' and '.join(found) or 'no images'}",
-        f"give a folder with {usual_names()}, or with files named desk_low.jpg and desk_high.jpg, or a CSV "
-        "file with the columns dark and light, or a pattern (docs/pairs.md)",
+        f"name the sides by a pattern, '{dark}/{{name}}.* -> {light}/{{name}}.*' (the dark one first), "
+        f"or rename them: {known_names()}; files may be named desk_low.jpg and desk_high.jpg, or listed in a "
+        "CSV file with the columns dark and light (docs/pairs.md)",
         code="missing-path",
         path=str(folder),
         folders=[path.name for path in inner],

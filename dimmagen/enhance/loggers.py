@@ -190,7 +190,7 @@ def _package(module: str, package: str = "") -> Any:
     name = package or module
     try:
         return importlib.import_module(module)
-    except ImportError as error:
+    except Exception as error:
         raise missing_package(f"the log for {name} needs", name, name, error) from None
 
 

@@ -198,7 +198,7 @@ def _diffusers_unet(widths: Sequence[int]) -> nn.Module:
     """The paper's UNet with these channels per level."""
     try:
         diffusers = importlib.import_module("diffusers")
-    except ImportError as error:
+    except Exception as error:
         instead = 'use `architecture="compact"`'
         raise missing_package("this architecture needs", "diffusers", "train", error, instead) from None
     _ignore_broken_torchvision()

@@ -163,5 +163,5 @@ def _difference(session: Any, network: EnhancementNetwork, size: tuple[int, int]
 def _package(name: str) -> Any:
     try:
         return importlib.import_module(name)
-    except ImportError as error:
+    except Exception as error:
         raise missing_package("an ONNX model needs", name, "onnx", error) from None

@@ -10,12 +10,8 @@ import numpy as np
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
-from dimmagen.dimmers.real_pairs import (
-    RealPair,
-    accept_pairs,
-    load_pairs,
-    split_held_out,
-)
+from dimmagen.dimmers.pair_problems import accept_pairs
+from dimmagen.dimmers.real_pairs import RealPair, load_pairs, split_held_out
 from dimmagen.enhance.batch import Crops
 from dimmagen.enhance.config import TrainConfig
 from dimmagen.enhance.data import Batches, RealPairs, ShardBatches

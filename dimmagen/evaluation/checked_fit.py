@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dimmagen.dimmers.fit import FittedProfile, fit_models
+from dimmagen.dimmers.pair_problems import PairProblem
 from dimmagen.dimmers.profile import Profile, save_profile
-from dimmagen.dimmers.real_pairs import PairProblem, RealPair
+from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.evaluation.profile_check import KEY, HeldOutPair, ProfileCheck, check_profile, hold_out_pairs
 
 _FIT_SHARE = 0.6  # of all work

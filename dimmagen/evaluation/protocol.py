@@ -128,7 +128,7 @@ def score(
 
     Args:
         enhancer: the network to evaluate.
-        pairs: of equal sizes within a pair, see :func:`~dimmagen.dimmers.real_pairs.check_pairs`.
+        pairs: of equal sizes within a pair, see :func:`~dimmagen.dimmers.pair_problems.check_pairs`.
         chosen: metrics by name, from :func:`load_metrics`.
         fixed_lightness: for the outputs that do not use the lightness of the ground truth, in [0, 1].
     """

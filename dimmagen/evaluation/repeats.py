@@ -12,7 +12,8 @@ from PIL import Image
 
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.pair_alignment import shift_between
-from dimmagen.dimmers.real_pairs import MIN_SIDE_TO_ALIGN, SHIFT_TOLERANCE, RealPair
+from dimmagen.dimmers.pair_problems import MIN_SIDE_TO_ALIGN, SHIFT_TOLERANCE
+from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.evaluation.pair_comparison import measure_each, measured_part, patches_of
 from dimmagen.evaluation.realism_results import AGAIN, MODES, Mode, PairResult, floor_results
 from dimmagen.metrics.realism.measures import Measured, Reference, measure

@@ -26,10 +26,10 @@ from dimmagen.images import codec
 from dimmagen.images.codec import ImageError
 from dimmagen.sources import SOURCES, parse_specs
 from dimmagen.sources.archives import read_entry
+from dimmagen.sources.candidate_files import candidate_name, list_candidate_files
 from dimmagen.sources.light_image import LightImage, LightImageRef, light_pixels
 from dimmagen.sources.light_images import MixHQLightImages
 from dimmagen.sources.mixhq_reading import is_mixhq
-from dimmagen.sources.scan import candidate_name, list_candidate_files
 
 
 @dataclass(frozen=True, slots=True)

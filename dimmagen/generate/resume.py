@@ -63,8 +63,9 @@ class DatasetFolder:
             try:
                 yield
             finally:
-                if not storage.exists(self._state(_RUN)):  # no run was begun here, or it is finished
-                    self._remove_state()
+                with suppress(DimmagenError, OSError):  # what the block raised counts; a later run removes it
+                    if not storage.exists(self._state(_RUN)):  # no run was begun here, or it is finished
+                        self._remove_state()
 
     def complete_shards(
         self, run: Run, resume: ResumeMode, choices: Mapping[str, Any] | None = None
@@ -407,10 +408,11 @@ class DatasetFolder:
 
     def _remove_state(self) -> None:
         """Remove the notes of a run, which nothing needs any more."""
-        records = [self._state(_RECORDS, name) for name in storage.list_names(self._state(_RECORDS))]
-        storage.discard([*records, self._state(_RECORDS), self._state(_RUN)])
-        with suppress(OSError):  # it holds the lock, with which it goes
-            storage.remove(self._state())
+        with storage.discarding(self._state()):
+            records = [self._state(_RECORDS, name) for name in storage.list_names(self._state(_RECORDS))]
+            storage.discard([*records, self._state(_RECORDS), self._state(_RUN)])
+            with suppress(OSError):  # it holds the lock, with which it goes
+                storage.remove(self._state())
 
 
 def _files_of(complete: Mapping[str, ShardRecord]) -> set[str]:

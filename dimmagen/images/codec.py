@@ -18,7 +18,7 @@ from dimmagen.core.machine import is_machine_trouble
 from dimmagen.images import color, heif, ppm, tiff
 from dimmagen.images.excess import excess_of
 from dimmagen.images.exif import exif_block, without_orientation
-from dimmagen.images.facts import NEEDS_HEIF, ImageError, ImageFacts, Metadata, Presentation
+from dimmagen.images.facts import ImageError, ImageFacts, Metadata, Presentation
 from dimmagen.images.jpeg_damage import END_MARKER, JpegState, lacks_end, state_of
 from dimmagen.images.orientation import UPRIGHT, Orientation, orientation_of, turn_of
 from dimmagen.images.other_kinds import other_kind
@@ -174,8 +174,8 @@ def _open_image(data: bytes) -> Iterator[Image.Image]:
             ) from error
         unknown = f"is not an image of a known kind ({', '.join((*FORMATS, 'HEIF'))})"
         raise ImageError("unreadable", other_kind(data) or unknown) from error
-    except ModuleNotFoundError as error:
-        raise ImageError("format", NEEDS_HEIF) from error
+    except heif.NoReaderError as error:
+        raise ImageError("format", str(error)) from error
     except Image.DecompressionBombError as error:
         raise ImageError("too-large", f"more than {MAX_PIXELS} pixels") from error
     # Pillow raises almost any exception for a damaged file: struct.error, SyntaxError, KeyError ...

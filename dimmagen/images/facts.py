@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from dimmagen.core.errors import DimmagenError
 
-NEEDS_HEIF = "is a HEIC picture: to read it, pip install 'dimmagen[heif]'"
-
 
 class ImageError(DimmagenError):
     """An image that cannot be converted to 8-bit RGB.
@@ -32,7 +30,7 @@ def remedy(reasons: Iterable[str], otherwise: str) -> str:
         reasons: those of :class:`ImageError`.
         otherwise: what else is to be done.
     """
-    return "" if set(reasons) == {NEEDS_HEIF} else otherwise
+    return "" if all("pip install" in reason for reason in reasons) else otherwise
 
 
 @dataclass(frozen=True, slots=True)

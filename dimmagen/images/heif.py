@@ -5,10 +5,12 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
-from importlib.metadata import version
 from itertools import islice
+from types import ModuleType
 
 from PIL import Image
+
+from dimmagen.core.environment import package_version
 
 _PACKAGES = ("pi_heif", "pillow_heif")
 _BRANDS = frozenset(
@@ -18,6 +20,10 @@ _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _ITEM = re.compile(b"infe")
 _MAX_ITEM_BYTES = 1024
 _MAX_ITEMS = 2**16
+
+
+class NoReaderError(Exception):
+    """No package reads HEIF here; the message says it of a photo, and what to do."""
 
 
 def is_heif(data: bytes) -> bool:
@@ -33,12 +39,18 @@ def open_heif(data: bytes) -> Image.Image:
     """Open a HEIF image as Pillow opens others: only its header is read.
 
     Raises:
-        ModuleNotFoundError: no package for it is installed.
+        NoReaderError: no package for it is installed, or it is broken.
         ValueError: its package would crash on it.
     """
     if has_unreadable_items(data):
         raise ValueError("the type of an item is not UTF-8")
-    return import_module(f"{_package()}.as_plugin").HeifImageFile(io.BytesIO(data))
+    package, reader, fault = _package()
+    if reader is None:
+        if not package:
+            raise NoReaderError("is a HEIC picture: to read it, pip install 'dimmagen[heif]'")
+        fails = f"is a HEIC picture, and {package} is installed but fails ({fault})"
+        raise NoReaderError(f"{fails}: pip install --force-reinstall {package}")
+    return reader.HeifImageFile(io.BytesIO(data))
 
 
 def has_unreadable_items(data: bytes) -> bool:
@@ -93,20 +105,23 @@ def _item_kind(part: bytes, place: int) -> bytes:
 
 
 @cache
-def _package() -> str:
+def _package() -> tuple[str, ModuleType | None, str]:
+    """The package that reads HEIF, its reader, and what is wrong with it; without a reader if there is none.
+
+    The name is empty if none is installed.
+    """
+    broken = "", ""
     for name in _PACKAGES:
         try:
             import_module(name)
-        except ModuleNotFoundError:
-            continue
-        return name
-    raise ModuleNotFoundError("neither pi-heif nor pillow-heif is installed")
+            return name.replace("_", "-"), import_module(f"{name}.as_plugin"), ""
+        except Exception as error:  # a broken package may raise any
+            if not (isinstance(error, ModuleNotFoundError) and error.name == name):
+                broken = name.replace("_", "-"), " ".join(str(error).split()) or type(error).__name__
+    return broken[0], None, broken[1]
 
 
 def library_version() -> str:
-    """Name and version of the package that reads HEIF; `absent` if there is none."""
-    try:
-        name = _package().replace("_", "-")
-    except ModuleNotFoundError:
-        return "absent"
-    return f"{name} {version(name)}"
+    """Name and version of the package that reads HEIF, and whether it fails; `absent` if there is none."""
+    name, reader, _ = _package()
+    return f"{name} {package_version(name)}{'' if reader else ', which fails'}" if name else "absent"

@@ -136,9 +136,13 @@ def is_sid_evaluation(stem: str) -> bool:
     return sid_scene(stem).startswith(_SID_EVALUATION)
 
 
-def usual_names() -> str:
-    """The usual pairs of folder names, for messages: `low/ and high/, low/ and normal/, ...`."""
-    return ", ".join(dict.fromkeys(f"{row.dark[0]}/ and {row.light[0]}/" for row in PAIR_NAMES))
+def known_names() -> str:
+    """All names of folders, for messages: `dark are low, lowlight, ...; light are high, ...`."""
+    sides = {
+        side: ", ".join(dict.fromkeys(name for row in PAIR_NAMES for name in getattr(row, side)))
+        for side in ("dark", "light")
+    }
+    return "; ".join(f"{side} are {names}" for side, names in sides.items())
 
 
 def names_table() -> str:

@@ -165,7 +165,7 @@ def index_candidates(
     """Look at the files, and apply the rules of their sources.
 
     Args:
-        files: from :func:`~dimmagen.sources.scan.list_candidate_files`.
+        files: from :func:`~dimmagen.sources.candidate_files.list_candidate_files`.
         settings: all else that verdicts depend on.
         execution: how it is done.
         kept: finished ranges of this run, which are used and added to.

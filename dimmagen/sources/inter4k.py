@@ -20,11 +20,11 @@ def _decoder() -> ModuleType:
     """:mod:`dimmagen.sources.video`, which needs PyAV.
 
     Raises:
-        UsageError: PyAV is not installed, or fails. This is not a verdict on a clip.
+        UsageError: PyAV is not installed, too old or broken. This is not a verdict on a clip.
     """
     try:
         from dimmagen.sources import video
-    except ImportError as error:
+    except Exception as error:
         instead = "leave out the source `inter4k`"
         raise missing_package("clips need", "av", "video", error, instead) from error
     return video

@@ -16,6 +16,7 @@ from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.file_names import portable
 from dimmagen.sources import parse_specs, rules
+from dimmagen.sources.candidate_files import list_candidate_files
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.catalog import CatalogRow
 from dimmagen.sources.index_pass import ScanExecution, index_candidates
@@ -31,7 +32,7 @@ from dimmagen.sources.mixhq_reading import (
     refuse_other_catalogs,
 )
 from dimmagen.sources.photo_selection import PhotoSelection
-from dimmagen.sources.scan import Candidate, list_candidate_files, rejected_row
+from dimmagen.sources.scan import Candidate, rejected_row
 from dimmagen.sources.scan_keys import ScanSettings
 from dimmagen.sources.scene_hash import Scenes
 

@@ -29,6 +29,7 @@ from dimmagen.core.tar import TarWriter, read_at
 from dimmagen.core.threads import ordered_map
 from dimmagen.images import versions
 from dimmagen.sources import SOURCES, rules
+from dimmagen.sources.candidate_files import Listing
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.catalog import CATALOG_SCHEMA, CatalogRow
 from dimmagen.sources.light_image import load_light_file
@@ -45,7 +46,7 @@ from dimmagen.sources.mixhq_generations import (
 from dimmagen.sources.mixhq_packing import MixHQShard, Packing, plan_packing, sidecar
 from dimmagen.sources.mixhq_reading import MIXHQ_MANIFEST, catalog_parts, has_mixhq_manifest, read_catalog
 from dimmagen.sources.photo_selection import PhotoSelection
-from dimmagen.sources.scan import Candidate, Listing
+from dimmagen.sources.scan import Candidate
 from dimmagen.sources.scan_store import KeptRanges
 from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes
 from dimmagen.sources.verdict_counts import VerdictCounts, tally
@@ -66,7 +67,7 @@ def describe_inputs(
     that changes and keeps both is not noticed until it is read.
 
     Args:
-        listing: from :func:`~dimmagen.sources.scan.list_candidate_files`.
+        listing: from :func:`~dimmagen.sources.candidate_files.list_candidate_files`.
         scenes: excluded ones, or None.
         samples_per_shard: maximum number of light images per shard.
         selection: the user's choices.
@@ -146,7 +147,7 @@ def finished_verdict_counts(out: str, inputs: dict, adds: bool = False) -> dict[
                 shards=lost,
             )
         return None  # what is whole is kept
-    KeptRanges(storage.join(out, STATE, _RANGES)).discard()  # of a run that was killed after its manifest
+    _discard_ranges(out)  # of a run that was killed after its manifest
     remove_stale_lock(out)
     counts = finished_tally(out, manifest)
     if not {"README.md", LAYOUT} <= {*names}:
@@ -229,7 +230,13 @@ def open_kept_ranges(out: str, rescan: bool = False) -> KeptRanges:
 def forget_kept_ranges(out: str) -> None:
     """Remove what :func:`open_kept_ranges` keeps, where nothing is written after all."""
     with exclusive(out):
-        KeptRanges(storage.join(out, STATE, _RANGES)).discard()
+        _discard_ranges(out)
+
+
+def _discard_ranges(out: str) -> None:
+    folder = storage.join(out, STATE, _RANGES)
+    with storage.discarding(folder):
+        KeptRanges(folder).discard()
 
 
 def write_mixhq(
@@ -287,7 +294,7 @@ def _write(
     number, first_shard = next_numbers(base)
     packing = plan_packing(candidates, inputs["samples_per_shard"], first_shard)
     if not packing.shards and base is None:
-        KeptRanges(storage.join(out, STATE, _RANGES)).discard()
+        _discard_ranges(out)
         raise none_accepted(candidates.rejected(), f"{len(candidates)} candidates")
     catalog = _write_catalog(out, packing, f"catalog/part-{number:05d}.parquet", base)
     records = [_write_shard(out, packing, shard, workers, on_light) for shard in packing.shards]
@@ -304,7 +311,7 @@ def _write(
         ],
     )
     publish_mixhq(out, manifest, tallies)
-    KeptRanges(storage.join(out, STATE, _RANGES)).discard()
+    _discard_ranges(out)
     return manifest
 
 

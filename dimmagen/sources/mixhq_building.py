@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.sources import mixhq, parse_specs
+from dimmagen.sources.candidate_files import Listing, list_candidate_files
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.index_pass import ScanExecution, index_candidates
 from dimmagen.sources.mixhq_generations import base_of, earlier_photos
 from dimmagen.sources.newcomers import Earlier, refuse_limit
 from dimmagen.sources.photo_selection import PhotoSelection
-from dimmagen.sources.scan import Listing, list_candidate_files
 from dimmagen.sources.scan_keys import ScanSettings
 from dimmagen.sources.scene_hash import Scenes
 from dimmagen.sources.verdict_counts import VerdictCounts, tally

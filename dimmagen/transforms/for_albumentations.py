@@ -15,7 +15,7 @@ from dimmagen.transforms.pictures import as_picture
 
 try:
     from albumentations.core.transforms_interface import ImageOnlyTransform
-except ImportError as error:
+except Exception as error:
     raise missing_package("this transform needs", "albumentations", "albumentations", error) from None
 
 

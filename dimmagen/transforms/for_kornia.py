@@ -17,7 +17,7 @@ from dimmagen.transforms.pictures import as_picture
 
 try:
     from kornia.augmentation import IntensityAugmentationBase2D
-except ImportError as error:
+except Exception as error:
     raise missing_package("this transform needs", "kornia", "kornia", error) from None
 
 DRAWS, COUNTED = "low_light_draws", "low_light_counted"

@@ -180,6 +180,47 @@ def test_an_outage_ends_the_run_and_the_same_command_resumes_it(local, bucket, t
     assert_same_dataset(local / "out", bucket.download("out", tmp_path / "out"))
 
 
+@pytest.mark.parametrize("command", ["dim", "build-mixhq", "remove"])
+def test_an_outage_after_the_manifest_leaves_a_complete_set(
+    command, local, bucket, tmp_path, monkeypatch, capsys
+):
+    from tests.s3_server import error
+
+    (tmp_path / "list").write_text("photo00.png\n")
+    words = {
+        "dim": dim_words(local, bucket, "--executor", "serial"),
+        "build-mixhq": ["build-mixhq", "--source", local / "photos", "--out", f"{bucket.url}/out"],
+        "remove": ["remove", f"{bucket.url}/out", "--list", tmp_path / "list"],
+    }[command]
+    if command == "remove":
+        bucket.upload(local / "out", "out")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    answer = bucket.server._moto
+
+    def ends_with_the_manifest(environ, start_response):
+        body = list(answer(environ, start_response))
+        if (environ["REQUEST_METHOD"], environ["PATH_INFO"]) == ("PUT", f"/{bucket.name}/out/manifest.json"):
+            for operation in ("PutObject", "DeleteObject", "HeadObject", "GetObject", "ListObjects"):
+                bucket.server.fail(error("503 Slow Down", "SlowDown"), operation, times=1000)
+        return body
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bucket.server, "_moto", ends_with_the_manifest)
+        code, said = exit_code(*words), capsys.readouterr()
+    bucket.server.faults.clear()
+    if command == "remove":  # other files follow the manifest that replaces another one
+        assert code == 1
+        assert "/out/croissant.json could not be read or written" in said.err
+    else:
+        assert code == 0
+        assert f"{bucket.url}/out is complete" in said.out
+        assert "cannot be removed (" in said.err
+        assert exit_code("verify", f"{bucket.url}/out") == 0
+    assert bucket.keys("out/.dimmagen/")
+    assert exit_code(*words) == exit_code("verify", f"{bucket.url}/out") == 0
+    assert not bucket.keys("out/.dimmagen/")
+
+
 def written(bucket, folder):
     requests = [request for request in bucket.server.requests if f"/out/{folder}/" in request.path]
     return [request.path.rsplit("/", 1)[1] for request in requests if request.operation == "PutObject"]

@@ -44,6 +44,7 @@ def place(tmp_path_factory):
     return folder
 
 
+PIPE = "pipe/manifest.json"
 DIM = "dim --profile linear --source photos --shards new --executor serial"
 
 
@@ -65,6 +66,12 @@ DIM = "dim --profile linear --source photos --shards new --executor serial"
         ("dim --profile linear --source= --shards new", 2, "one of --source is empty"),
         ("verify absent", 2, "absent does not exist: give the folder of a data set"),
         ("verify set/manifest.json", 2, "set/manifest.json is not a folder"),
+        ("stats set/shards", 2, "set/shards is part of a data set: give its folder, "),
+        (
+            "train --data set/shards/train-{000..127}.tar --out new",
+            2,
+            "is part of a data set: give its folder, ",
+        ),
         ("stats set/manifest.json", 2, "set/manifest.json is not a folder"),
         ("verify mixhq --reproduce 1%", 2, "--reproduce is for a data set of pairs"),
         ("verify mixhq", 1, "mixhq is not a MixHQ of this version"),
@@ -103,6 +110,15 @@ DIM = "dim --profile linear --source photos --shards new --executor serial"
         ("subset other --out merged", 2, "discard them:  remove the folder"),
         ("inspect set --sheet photos", 2, "photos"),
         ("leaks set absent", 2, "there is no folder and no file at absent: check the path"),
+        *(
+            pytest.param(words, 2, f"{PIPE} is a device or a pipe, not a file: {todo}", marks=marks)
+            for marks in [pytest.mark.needs("fifo")]
+            for words, todo in (
+                (f"profile evaluate linear --pairs {PIPE}", "write the list of the pairs to a file"),
+                (f"{DIM} --labels yolo={PIPE}", "give a folder or an archive"),
+                (f"leaks set {PIPE}", "give a folder or an archive"),
+            )
+        ),
         ("inspect set --sheet s3://b/x.png", 2, "s3://b/x.png is a URL; give a local or mounted path"),
         ("inspect set --sheet x.jpg", 2, "x.jpg ends with .jpg: give a name that ends with .png"),
         ("inspect set --html x.PNG", 2, "x.PNG ends with .png: give a name that ends with .html"),

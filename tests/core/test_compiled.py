@@ -138,6 +138,8 @@ def test_a_full_disk_is_a_message_and_not_an_error(package, tmp_path):
 @pytest.mark.parametrize(
     ("variable", "said"),
     [
+        ("NUMBA_CPU_FEATURES=avx2", "NUMBA_CPU_FEATURES is not of the form"),
+        ("NUMBA_CPU_FEATURES=+avx2, -fma", "NUMBA_CPU_FEATURES is not of the form"),
         ("NUMBA_NUM_THREADS=0", "Number of threads specified must be > 0"),
         ("NUMBA_THREADING_LAYER=none", "The threading layer requested 'none' is unknown"),
     ],

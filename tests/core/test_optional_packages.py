@@ -28,6 +28,7 @@ def test_a_package_that_is_missing_is_named_with_its_extra(without_s3fs, monkeyp
     ("content", "reason"),
     [
         ("import botocore_of_another_time", "No module named 'botocore_of_another_time'"),
+        ("raise ValueError('numpy.dtype size changed')", "numpy.dtype size changed"),
         ("from fsspec import what_it_had_once", "cannot import name 'what_it_had_once' from 'fsspec'"),
     ],
 )

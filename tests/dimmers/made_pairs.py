@@ -3,7 +3,8 @@
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from dimmagen.dimmers.real_pairs import RealPair, check_pairs
+from dimmagen.dimmers.pair_problems import check_pairs
+from dimmagen.dimmers.real_pairs import RealPair
 
 
 def scene(seed=0, size=(144, 176)):

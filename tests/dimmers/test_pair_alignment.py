@@ -8,16 +8,15 @@ from scipy.ndimage import shift as moved
 from simulated_camera import SimulatedCamera
 
 from dimmagen.core.errors import UsageError
-from dimmagen.dimmers import pair_alignment, real_pairs
+from dimmagen.dimmers import pair_alignment, pair_problems
 from dimmagen.dimmers.pair_alignment import PairDetail, shift_between, turn_of
-from dimmagen.dimmers.real_pairs import (
+from dimmagen.dimmers.pair_problems import (
     PairProblem,
-    RealPair,
     check_pairs,
-    load_pairs,
     refuse_mismatched_pairs,
     refuse_unsuitable_pairs,
 )
+from dimmagen.dimmers.real_pairs import RealPair, load_pairs
 from tests.dimmers.made_pairs import darkened, pair, problems, scene
 
 
@@ -100,7 +99,7 @@ def test_noise_or_a_part_that_moved_is_not_taken_for_another_scene():
     moved = noisy(light, 1.5)
     moved[100:200, 120:240] = moved[:100, :120]
     for dark in (noisy(light, 14.0), moved):
-        assert shift_between(dark, light)[2] > real_pairs.MAX_STRUCTURE_ERROR
+        assert shift_between(dark, light)[2] > pair_problems.MAX_STRUCTURE_ERROR
         [found] = check_pairs([pair("a", dark, light)])
         assert (found.problem, found.fatal, found.mismatched) == ("hidden", False, False)
         assert "very noisy, or something moved" in str(found)
@@ -143,7 +142,7 @@ def test_shifts_of_a_cameras_pairs_are_measured_to_a_tenth_of_a_pixel(origin, re
 )
 @pytest.mark.parametrize("side", [127, 128])
 def test_pairs_with_another_structure_or_shift_are_told_from_128_pixels_on(side, shift, found, monkeypatch):
-    monkeypatch.setattr(real_pairs, "shift_of", lambda detail: shift)
+    monkeypatch.setattr(pair_problems, "shift_of", lambda detail: shift)
     light = np.full((side, 130, 3), 200, np.uint8)
     expected = [PairProblem("a", problem, said(shift, problem), False, wrong) for problem, wrong in found]
     assert check_pairs([pair("a", light // 8, light)]) == (expected if side == 128 else [])

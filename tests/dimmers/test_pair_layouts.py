@@ -226,7 +226,7 @@ def test_anything_else_is_refused_with_the_folders_that_were_found(tmp_path):
     write(tmp_path / "clean/1.png", 1)
     write(tmp_path / "sheet.png", 1)
     with pytest.raises(
-        UsageError, match=r"clean/, noisy/ and 1 image:.*low/ and high/.*short/ and long/"
+        UsageError, match=r"clean/, noisy/ and 1 image: .*dark are low, .*light are high, "
     ) as refused:
         load_pairs(tmp_path)
     assert refused.value.fields["folders"] == ["clean", "noisy"]
@@ -299,6 +299,18 @@ def test_pairs_side_by_side_are_images_whose_names_are_alike(tmp_path):
     assert refused(tmp_path / "other").what.endswith("holds no pairs by its names; it has 2 images")
     (tmp_path / "empty").mkdir()
     assert refused(tmp_path / "empty").what.endswith("holds no pairs by its names; it has no images")
+
+
+def test_sides_of_unknown_names_are_read_by_the_pattern_that_the_message_writes(tmp_path):
+    """pix2pix's A/ and B/: which of them is dark, no name says."""
+    make(tmp_path, {1: ("A/1.png", "B/1.png"), 2: ("A/2.jpg", "B/2.png")})
+    error = refused(tmp_path)
+    assert error.what.endswith("it has the folders A/, B/")
+    assert re.search(r"dark are low, .*, short, .*; light are high, .*, long, ", error.todo)
+    pattern = error.todo.split("'")[1]
+    assert values(load_pairs(pattern)) == {"1": (1, 101), "2": (2, 102)}
+    (tmp_path / "C").mkdir()
+    assert "'DARK/{name}.* -> LIGHT/{name}.*'" in refused(tmp_path).todo
 
 
 @pytest.mark.parametrize(

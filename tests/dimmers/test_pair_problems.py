@@ -5,16 +5,16 @@ import pytest
 from skimage import data
 
 from dimmagen.core.errors import UnknownNameError, UsageError
-from dimmagen.dimmers import real_pairs
-from dimmagen.dimmers.real_pairs import (
+from dimmagen.dimmers import pair_problems
+from dimmagen.dimmers.pair_problems import (
     PairProblem,
-    RealPair,
     accept_pairs,
     check_pairs,
     check_pairs_for_fit,
     refuse_mismatched_pairs,
     refuse_unsuitable_pairs,
 )
+from dimmagen.dimmers.real_pairs import RealPair
 from tests.dimmers.made_pairs import darkened, pair, problems, scene
 from tests.simulated_camera import SimulatedCamera
 
@@ -173,30 +173,30 @@ def test_a_pair_with_a_side_below_32_pixels_is_too_small(height, width, is_told)
 @pytest.mark.parametrize("count", [5, 6, 7])
 def test_five_pairs_that_do_not_fit_are_warned_of_and_the_others_counted(count, monkeypatch, caplog):
     findings = [PairProblem(str(number), "shifted", "is off", False, True) for number in range(count)]
-    monkeypatch.setattr(real_pairs, "check_pairs", lambda pairs: [*findings, *pairs])
+    monkeypatch.setattr(pair_problems, "check_pairs", lambda pairs: [*findings, *pairs])
     with caplog.at_level("WARNING", "dimmagen"):
-        real_pairs.accept_pairs([PairProblem("x", "saturated", "is white", False)])
+        pair_problems.accept_pairs([PairProblem("x", "saturated", "is white", False)])
     more = [f"{count - 5} more pairs do not fit together"] if count > 5 else []
     assert caplog.messages == [f"pair {number} is off" for number in range(5)] + more
     with pytest.raises(UsageError, match="pair x is twice"):
-        real_pairs.accept_pairs([PairProblem("x", "identical", "is twice", True)])
+        pair_problems.accept_pairs([PairProblem("x", "identical", "is twice", True)])
 
 
 def test_small_pairs_are_no_problem_where_no_noise_is_measured():
     light = scene()[:20, :20]
     small = pair("a", light // 8, light)
     assert [(one.problem, one.fatal) for one in check_pairs([small])] == [("small", True)]
-    real_pairs.accept_pairs([small])
+    pair_problems.accept_pairs([small])
 
 
 def test_pairs_for_a_fit_are_refused_or_given_with_their_other_problems(monkeypatch):
-    monkeypatch.setattr(real_pairs, "check_pairs", list)
+    monkeypatch.setattr(pair_problems, "check_pairs", list)
     other, wrong = (PairProblem(name, "shifted", "is off", False, name == "b") for name in "ab")
-    assert real_pairs.check_pairs_for_fit((other, wrong), ["b"]) == [other, wrong]
+    assert pair_problems.check_pairs_for_fit((other, wrong), ["b"]) == [other, wrong]
     with pytest.raises(UsageError, match="pair b is off"):
-        real_pairs.check_pairs_for_fit((other, wrong))
+        pair_problems.check_pairs_for_fit((other, wrong))
     with pytest.raises(UsageError, match="pair c is twice"):
-        real_pairs.check_pairs_for_fit((PairProblem("c", "identical", "is twice", True),), ["c"])
+        pair_problems.check_pairs_for_fit((PairProblem("c", "identical", "is twice", True),), ["c"])
 
 
 def underexposed(dark, share):

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from dimmagen.dimmers.camera.stored import model_files
-from dimmagen.dimmers.real_pairs import PairProblem
+from dimmagen.dimmers.pair_problems import PairProblem
 from dimmagen.evaluation import profile_picture
 from dimmagen.evaluation.checked_fit import CheckedFit
 from tests.cameras import camera

@@ -293,6 +293,14 @@ def test_without_pycocotools_a_check_names_the_extra_and_finds_no_fault(sets, tm
     assert raised.value.code == "missing-package"
 
 
+def test_a_class_as_ultralytics_also_reads_it_is_no_fault(sets, tmp_path):
+    out = exported(sets, "yolo", "yolo", tmp_path / "out")
+    for path in out.glob("labels/*/*.txt"):
+        lines = [line.split(" ", 1) for line in path.read_text().splitlines()]
+        path.write_text("".join(f"{number}.0 {rest}\n" for number, rest in lines))
+    assert check_export(LAYOUTS["yolo"], out).faults == []
+
+
 @pytest.mark.needs("links")
 def test_the_three_commands_of_the_page(labelled, tmp_path, capsys, monkeypatch):
     """docs/dark-coco.md, with these photos."""

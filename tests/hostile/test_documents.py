@@ -30,9 +30,9 @@ from dimmagen.enhance.checkpoints import BEST, load_network
 from dimmagen.generate.from_manifest import dimmer_from_manifest
 from dimmagen.generate.resume import DatasetFolder
 from dimmagen.sources import mixhq, parse_specs
+from dimmagen.sources.candidate_files import list_candidate_files
 from dimmagen.sources.light_images import MixHQLightImages
 from dimmagen.sources.mixhq_reading import MIXHQ_CATALOG
-from dimmagen.sources.scan import list_candidate_files
 from tests import fuzzing
 from tests.dataset_helpers import make, write_catalog, write_photos
 

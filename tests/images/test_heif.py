@@ -1,7 +1,7 @@
 """HEIC and AVIF pictures. The HEIC files in heic/ show four quarters, 96x64: red, green, blue, white."""
 
-import builtins
 import io
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -101,20 +101,51 @@ def test_the_items_of_a_huge_heic_are_looked_at_in_a_moment():
 
 
 def test_without_its_package_the_reason_names_the_extra(monkeypatch):
-    heif._package.cache_clear()
-    real_import = builtins.__import__
-
-    def hidden(name, *args, **kwargs):
-        if name in ("pi_heif", "pillow_heif"):
-            raise ModuleNotFoundError(name)
-        return real_import(name, *args, **kwargs)
-
-    monkeypatch.setattr(heif, "import_module", lambda name: hidden(name))
-    with pytest.raises(ImageError, match=r"pip install 'dimmagen\[heif\]'") as refusal:
+    for name in ("pi_heif", "pillow_heif"):
+        forget(monkeypatch, name)
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImageError, match=r": to read it, pip install 'dimmagen\[heif\]'") as refusal:
         codec.read_facts((FILES / "upright.heic").read_bytes())
     assert refusal.value.rule == "format"
     assert heif.library_version() == "absent"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("raise ImportError('libheif.so.1: cannot open shared object file')", "libheif.so.1: cannot open"),
+        ("import what_it_needs", "No module named 'what_it_needs'"),
+        ("raise RuntimeError('built against another Pillow')", "built against another Pillow"),
+        ("", "No module named 'pi_heif.as_plugin'"),
+    ],
+)
+def test_a_broken_package_is_told_and_its_verdicts_end_with_it(content, reason, tmp_path, monkeypatch):
+    """Nor does it end a run over photos of other formats."""
+    repaired = versions.step_versions(["heif"])
     heif._package.cache_clear()
+    (tmp_path / "pi_heif").mkdir()
+    (tmp_path / "pi_heif/__init__.py").write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    forget(monkeypatch, "pi_heif")
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(ImageError, match="HEIC picture, and pi-heif is installed but fails") as refusal:
+        codec.read_facts((FILES / "upright.heic").read_bytes())
+    assert (refusal.value.rule, reason in refusal.value.reason) == ("format", True)
+    assert versions.step_versions(["heif"]) not in (repaired, {"libheif": "absent"})
+    assert heif.library_version().startswith("pi-heif ")
+
+
+@pytest.fixture(autouse=True)
+def package_is_looked_for_again():
+    heif._package.cache_clear()
+    yield
+    heif._package.cache_clear()
+
+
+def forget(monkeypatch, package):
+    """The package has not been imported in this process."""
+    for name in [name for name in sys.modules if name.split(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
 
 
 @pytest.mark.skipif(not features.check("avif"), reason="this build of Pillow has no AVIF")

@@ -86,7 +86,7 @@ _seen, _real_import = _modules(os.environ["DIMMAGEN_TEST_SYSTEM"]), builtins.__i
 def _import(name, globals=None, locals=None, fromlist=(), level=0):
     if name in _seen and (globals or {}).get("__name__", "").split(".")[0] == "dimmagen":
         if _seen[name] is None:
-            raise ModuleNotFoundError(f"No module named {name!r}")
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return _seen[name]
     return _real_import(name, globals, locals, fromlist, level)
 

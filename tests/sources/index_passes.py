@@ -1,9 +1,10 @@
 """Index passes over the photos of the fixture `folder`."""
 
 from dimmagen.sources import parse_specs
+from dimmagen.sources.candidate_files import list_candidate_files
 from dimmagen.sources.index_pass import ScanExecution, index_candidates
 from dimmagen.sources.photo_selection import PhotoSelection
-from dimmagen.sources.scan import list_candidate_files, scan
+from dimmagen.sources.scan import scan
 from dimmagen.sources.scan_keys import ScanSettings
 from tests.commands import exit_code
 

@@ -11,7 +11,7 @@ from dimmagen.core.errors import DimmagenError
 from dimmagen.sources import SourceSpec, archives
 from dimmagen.sources.archive_formats import ARCHIVES
 from dimmagen.sources.archives import list_entries, read_entry
-from dimmagen.sources.scan import list_candidate_files
+from dimmagen.sources.candidate_files import list_candidate_files
 from dimmagen.sources.scan_keys import FileKeys, ScanSettings
 
 

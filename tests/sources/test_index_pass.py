@@ -12,8 +12,8 @@ from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.sources import index_pass, parse_specs
 from dimmagen.sources import scan as scanning
+from dimmagen.sources.candidate_files import list_candidate_files
 from dimmagen.sources.index_pass import ScanExecution, build_actor_worker, index_candidates
-from dimmagen.sources.scan import list_candidate_files
 from dimmagen.sources.scan_keys import ScanSettings, scan_versions
 from dimmagen.sources.scan_store import KeptRanges
 from tests.dataset_helpers import file_hashes

@@ -1,9 +1,9 @@
+"""The first and the last frame of clips, as a player shows them, and Inter4K as a source of them."""
+
 import io
 import struct
 import sys
-import tempfile
 from fractions import Fraction
-from pathlib import Path
 
 import av
 import numpy as np
@@ -11,37 +11,12 @@ import pytest
 from av.stream import Disposition
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from PIL import Image
-from skimage import data as photos
 
 from dimmagen.api import build_mixhq
 from dimmagen.core.errors import UsageError
 from dimmagen.images.codec import ImageError
 from dimmagen.sources import SOURCES, video
-from tests.made_clips import moving_photo
-
-RATE = 24
-
-
-def frame_level(index):
-    return 20 + 4 * index
-
-
-def make_clip(count=48, width=320, height=240, container="mp4", codec="libx264", options=None):
-    """A clip whose frame k is gray of level 20 + 4k, so that each frame can be identified."""
-    file = tempfile.NamedTemporaryFile()  # noqa: SIM115 - the name is needed after the writing block
-    # With the index in front, a truncated clip can still be opened.
-    flags = {"movflags": "faststart"} if container == "mp4" else {}
-    with av.open(file.name, "w", format=container, options=flags) as output:
-        stream = output.add_stream(codec, rate=RATE, options=options or {})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for index in range(count):
-            frame = av.VideoFrame.from_ndarray(
-                np.full((height, width, 3), frame_level(index), np.uint8), "rgb24"
-            )
-            frame.pts, frame.time_base = index, Fraction(1, RATE)
-            output.mux(stream.encode(frame))
-        output.mux(stream.encode(None))
-    return Path(file.name).read_bytes()
+from tests.made_clips import B_FRAMES, RATE, frame_level, gray_clip, moving_photo
 
 
 def index_of(frame):
@@ -152,9 +127,6 @@ def test_interlaced_clips_are_rejected(flags, is_rejected):
         assert examined[0].verdict.reason == "is interlaced; deinterlace it first (ffmpeg -vf bwdif)"
 
 
-B_FRAMES = {"bf": "3", "g": "24", "x264-params": "b-adapt=0:b-pyramid=normal:open-gop=1"}
-
-
 def decode_order_differs(data):
     with av.open(io.BytesIO(data)) as container:
         times = [packet.pts for packet in container.demux(video=0) if packet.pts is not None]
@@ -164,7 +136,7 @@ def decode_order_differs(data):
 @pytest.mark.parametrize("count", [2, 5, 24, 25, 26, 27, 48])
 @pytest.mark.parametrize("container", ["mp4", "matroska"])
 def test_with_b_frames_the_last_frame_shown_is_used_and_not_the_last_in_the_file(count, container):
-    data = make_clip(count, options=B_FRAMES, container=container)
+    data = gray_clip(count, options=B_FRAMES, container=container)
     assert decode_order_differs(data) or count < 5
     first, last = video.first_frame(data), video.last_frame(data)
     assert (index_of(first), index_of(last)) == (0, count - 1)
@@ -186,14 +158,14 @@ def with_edit(data, start, count):
 
 @pytest.mark.parametrize(("start", "count"), [(0, 48), (0, 30), (7, 41), (7, 20), (25, 10), (3, 1)])
 def test_frames_outside_the_edit_list_are_ignored(start, count):
-    data = with_edit(make_clip(48, options=B_FRAMES), start, count)
+    data = with_edit(gray_clip(48, options=B_FRAMES), start, count)
     first, last = video.first_frame(data), video.last_frame(data)
     assert (index_of(first), index_of(last)) == (start, start + count - 1)
 
 
 def test_a_4k_clip_gives_two_frames_of_1152x648():
     source = SOURCES["inter4k"]
-    data = make_clip(3, 3840, 2160, options={"preset": "ultrafast", "bf": "0"})
+    data = gray_clip(3, 3840, 2160, options={"preset": "ultrafast", "bf": "0"})
     examined = source.examine(data)
     assert [one.frame for one in examined] == ["first", "last"]
     for one, index in zip(examined, (0, 2), strict=True):
@@ -216,7 +188,7 @@ def test_the_reduction_antialiases_a_checkerboard_to_gray():
 
 
 def test_a_clip_of_one_frame_gives_one_light_image_and_one_rejection():
-    first, last = SOURCES["inter4k"].examine(make_clip(1))
+    first, last = SOURCES["inter4k"].examine(gray_clip(1))
     assert first.verdict.accepted
     assert (last.verdict.accepted, last.verdict.rule) == (False, "one-frame")
 
@@ -256,130 +228,8 @@ def test_what_is_no_clip_says_what_it_is(data, said):
             frame(data)
 
 
-def test_a_truncated_clip_is_rejected_with_both_frames():
-    whole = make_clip(48, options=B_FRAMES)
-    assert whole.index(b"moov") < whole.index(b"mdat") < len(whole) * 2 // 3
-    with av.open(io.BytesIO(whole)) as container:
-        offsets = sorted(packet.pos for packet in container.demux(video=0) if packet.size)
-    # Cut between two frames, the rest decodes without an error: only the boxes show that it is not complete.
-    cuts = [whole[:offset] for offset in (offsets[-1], offsets[-2], offsets[-1] + 5, 50)]
-    for data in (*cuts, b"", b"not a clip at all" * 100):
-        examined = SOURCES["inter4k"].examine(data)
-        assert [(one.frame, one.verdict.rule) for one in examined] == [
-            ("first", "unreadable"),
-            ("last", "unreadable"),
-        ]
-
-
-def with_hole(clip, index, size):
-    """The clip with zeros in its packet of this number."""
-    with av.open(io.BytesIO(clip)) as container:
-        packet = next(one for number, one in enumerate(container.demux(video=0)) if number == index)
-        start, length = packet.pos, packet.size
-    hole = start + length // 2
-    assert length // 2 > size + 200
-    return clip[:hole] + bytes(size) + clip[hole + size :]
-
-
-@pytest.mark.parametrize("codec", ["libx264", "libx265", "mjpeg"])
-def test_the_frames_that_a_lost_piece_of_a_clip_reaches_are_rejected(codec):
-    """FFmpeg makes something up in their place, and mostly says nothing."""
-    file = io.BytesIO()
-    with av.open(file, "w", format="mp4") as output:
-        options = (
-            {"x265-params": "log-level=none:bframes=0:qp=12"}
-            if codec == "libx265"
-            else {"bf": "0", "qp": "8"}
-        )
-        stream = output.add_stream(codec, rate=RATE, options=options)
-        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuvj420p" if codec == "mjpeg" else "yuv420p"
-        stream.gop_size = 4
-        for index in range(7):
-            pixels = photos.astronaut()[40 * index : 40 * index + 240, :320]
-            frame = av.VideoFrame.from_ndarray(pixels.copy(), "rgb24")
-            frame.pts, frame.time_base = index, Fraction(1, RATE)
-            output.mux(stream.encode(frame))
-        output.mux(stream.encode(None))
-    clip = file.getvalue()
-    first, last = video.first_frame(clip), video.last_frame(clip)
-    in_front, behind = with_hole(clip, 0, 600), with_hole(clip, 6, 600)
-    for read, damaged in ((video.first_frame, in_front), (video.last_frame, behind)):
-        with pytest.raises(ImageError, match="damaged"):
-            read(damaged)
-    np.testing.assert_array_equal(video.last_frame(in_front).pixels, last.pixels)
-    np.testing.assert_array_equal(video.first_frame(behind).pixels, first.pixels)
-
-
-def changed_packets(clip, change, file_format="mp4"):
-    """The clip with other bytes in its packets: `change(number, bytes)`."""
-    file = io.BytesIO()
-    with av.open(io.BytesIO(clip)) as source, av.open(file, "w", format=file_format) as output:
-        stream = output.add_stream_from_template(source.streams.video[0])
-        for number, packet in enumerate(one for one in source.demux(video=0) if one.size):
-            new = av.Packet(change(number, bytes(packet)))
-            new.pts, new.dts, new.time_base = packet.pts, packet.dts, packet.time_base
-            new.is_keyframe, new.stream, new.duration = packet.is_keyframe, stream, packet.duration
-            output.mux(new)
-    return file.getvalue()
-
-
-def last_unit(packet):
-    """Where the last unit of a packet begins, behind its length, and that length."""
-    place = 0
-    while True:
-        length = int.from_bytes(packet[place : place + 4], "big")
-        place += 4 + length
-        if place >= len(packet):
-            return place - length, length
-
-
-def padded(number, packet):
-    start, length = last_unit(packet)
-    return packet[: start - 4] + (length + 2048).to_bytes(4, "big") + packet[start:] + bytes(2048)
-
-
-def without_end(number, packet):
-    return packet if number else packet[:-2048] + bytes(2048)
-
-
-def with_foreign_bytes(number, packet):
-    foreign = np.random.default_rng(0).bytes(2048)
-    return packet if number else packet[:-6000] + foreign + packet[-3952:]
-
-
-@pytest.mark.parametrize("file_format", ["mp4", "matroska"])
-@pytest.mark.parametrize("options", [{}, {"coder": "0"}, {"x264-params": "slices=4"}])
-def test_zeros_behind_the_units_of_h264_are_no_damage_and_a_lost_end_is(options, file_format):
-    clip = moving_photo(5, 400, 320, bf="0", qp="8", **options)
-    filled = changed_packets(clip, padded, file_format)
-    for read in (video.first_frame, video.last_frame):
-        np.testing.assert_array_equal(read(filled).pixels, read(clip).pixels)
-    for change in (without_end, with_foreign_bytes):
-        with pytest.raises(ImageError, match="damaged"):
-            video.first_frame(changed_packets(clip, change, file_format))
-
-
-def decoded(clip):
-    """Pixels and damage of every frame, by its time."""
-    with video._opened(clip) as container:
-        frames = video._frames(container, video._shown_stream(container))
-        return {frame.pts: (frame.to_ndarray(format="rgb24"), is_damaged) for frame, is_damaged in frames}
-
-
-@pytest.mark.parametrize("params", ["open-gop=0", "open-gop=1"])
-@pytest.mark.parametrize("packet", [0, 5, 6])
-def test_a_frame_that_comes_out_of_the_decoder_later_is_the_damaged_one(params, packet):
-    """Behind the first key frame, a frame of the third packet, and the second key frame."""
-    clip = moving_photo(14, 400, 320, **{"g": "6", "bf": "3", "qp": "8", "x264-params": params})
-    whole, damaged = decoded(clip), decoded(with_hole(clip, packet, 600))
-    wrong = {time for time, (pixels, _) in damaged.items() if not np.array_equal(pixels, whole[time][0])}
-    told = {time for time, (_, is_damaged) in damaged.items() if is_damaged}
-    assert wrong
-    assert told == wrong
-
-
 def test_a_playlist_with_the_name_of_a_clip_opens_no_other_file(tmp_path, monkeypatch):
-    (tmp_path / "secret.mp4").write_bytes(make_clip(2))
+    (tmp_path / "secret.mp4").write_bytes(gray_clip(2))
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nfile://{tmp_path}/secret.mp4\n#EXT-X-ENDLIST\n"
     with pytest.raises(ImageError, match="cannot be decoded"):
         video.first_frame(playlist.encode())
@@ -405,8 +255,8 @@ def test_the_ends_of_a_clip_are_those_of_a_full_decode(origin, clips, request):
 def test_without_pyav_a_clip_ends_the_run_with_the_extra_and_a_photo_does_not(clips, tmp_path, monkeypatch):
     """Its absence says nothing about the clip, so it is not a verdict in the catalog."""
     monkeypatch.setitem(sys.modules, "av", None)
-    monkeypatch.delitem(sys.modules, "dimmagen.sources.video")
-    monkeypatch.delattr("dimmagen.sources.video")
+    monkeypatch.delitem(sys.modules, "dimmagen.sources.video", raising=False)
+    monkeypatch.delattr("dimmagen.sources.video", raising=False)
     expected = (
         r"^clips need the package av: pip install 'dimmagen\[video\]', or leave out the source `inter4k`$"
     )
@@ -416,6 +266,18 @@ def test_without_pyav_a_clip_ends_the_run_with_the_extra_and_a_photo_does_not(cl
     with pytest.raises(UsageError, match=expected):  # before any source is listed
         build_mixhq(["folder=nowhere", f"inter4k={clips}"], dry_run=True)
     assert build_mixhq(["sample"], dry_run=True)["sample"].accepted == 5
+
+
+def test_a_broken_pyav_ends_the_run_with_the_reason(clips, tmp_path, monkeypatch):
+    (tmp_path / "av.py").write_text("raise RuntimeError('libavcodec of another version')")
+    monkeypatch.syspath_prepend(tmp_path)
+    for module in [name for name in sys.modules if name.split(".")[0] == "av"]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.delitem(sys.modules, "dimmagen.sources.video", raising=False)
+    monkeypatch.delattr("dimmagen.sources.video", raising=False)
+    with pytest.raises(UsageError, match=r"package av, which is installed but fails .*--upgrade") as raised:
+        build_mixhq([f"inter4k={clips}"], dry_run=True)
+    assert raised.value.code == "missing-package"
 
 
 def test_a_cover_picture_before_the_film_is_no_frame_of_it():

@@ -17,10 +17,11 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.images import codec
 from dimmagen.images.codec import decode_rgb8, pixel_sha256
 from dimmagen.sources import mixhq, parse_specs
+from dimmagen.sources.candidate_files import list_candidate_files
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.light_image import load_light_image
 from dimmagen.sources.light_images import open_light_images
-from dimmagen.sources.scan import list_candidate_files, scan
+from dimmagen.sources.scan import scan
 from dimmagen.sources.scene_hash import Scenes
 from tests.dataset_helpers import file_hashes, write_catalog
 

@@ -11,10 +11,11 @@ from skimage import data as photos
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.images import codec
 from dimmagen.sources import parse_specs
+from dimmagen.sources.candidate_files import list_candidate_files
 from dimmagen.sources.light_image import load_light_image
 from dimmagen.sources.light_images import open_light_images
 from dimmagen.sources.photo_selection import PhotoSelection, read_names
-from dimmagen.sources.scan import list_candidate_files, scan
+from dimmagen.sources.scan import scan
 
 
 @pytest.fixture(scope="module")

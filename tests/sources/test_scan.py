@@ -1,8 +1,9 @@
+"""Every candidate is read once, and gets a verdict with its reason."""
+
 import errno
 import io
 import os
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,30 +12,14 @@ from skimage import data as photos
 
 from dimmagen import sources
 from dimmagen.core import hashing
-from dimmagen.core.errors import DimmagenError, MachineError, UsageError
+from dimmagen.core.errors import DimmagenError, MachineError
 from dimmagen.core.storage import reading
 from dimmagen.images import codec
-from dimmagen.sources import SourceSpec, parse_specs
-from dimmagen.sources.dark_halves import is_dark_half, thumbnail
-from dimmagen.sources.index_pass import ScanExecution, index_candidates
-from dimmagen.sources.photo_selection import PhotoSelection
-from dimmagen.sources.scan import list_candidate_files, scan
-from dimmagen.sources.scan_keys import ScanSettings
+from dimmagen.sources import parse_specs
+from dimmagen.sources.candidate_files import list_candidate_files
+from dimmagen.sources.scan import scan
 from dimmagen.sources.scene_hash import Scenes
-
-
-def save(path, pixels, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path, **options)
-    return path
-
-
-def enlarged(pixels, width, height):
-    return np.asarray(Image.fromarray(pixels).resize((width, height)))
-
-
-def rows_of(*texts, workers=2):
-    return [one.row for one in scan(list_candidate_files(parse_specs(texts)).files, workers=workers)]
+from tests.sources.scanned import enlarged, rows_of, save
 
 
 @pytest.fixture
@@ -180,80 +165,6 @@ def test_lol_knows_the_sides_and_splits_of_its_relatives_by_the_words_of_their_f
     assert sources.SOURCES["lol"].judge_name(path).rule == rule
 
 
-def test_the_dark_half_of_a_pair_is_no_light_image_of_any_source(tmp_path):
-    """However bright it is: a third of the dark images of some cameras pass the least lightness."""
-    names = [
-        *("Low/low1.png", "Normal/normal1.png", "camera/short/2.jpg", "camera/long/2.png", "desk_dark.png"),
-        *("desk_light.png", "night/owl.png", "low/alone.png", "high/other.png", "lamp-low.png"),
-        *("low-res/cup.png", "high-res/cup.png"),
-    ]
-    dark = {"Low/low1.png", "camera/short/2.jpg", "desk_dark.png"}
-    for number, name in enumerate(names):
-        photo = enlarged(photos.coffee()[:, : 580 + number], 300, 260)
-        save(tmp_path / "p" / name, darker(photo) if name in dark else photo)
-    save(tmp_path / "p" / "zz-copy.png", np.asarray(Image.open(tmp_path / "p/desk_dark.png")))
-    rows = {row.name: row for row in rows_of(f"folder={tmp_path / 'p'}")}
-    assert {name for name, row in rows.items() if row.rule == "dark-half"} == dark
-    assert rows["Low/low1.png"].reason.endswith("by its name: Normal/normal1.png is there")
-    assert {name for name, row in rows.items() if row.accepted} == {*names, "zz-copy.png"} - dark
-    assert passed_rows(tmp_path / "p") == list(rows.values())
-    assert rows_of(f"folder={tmp_path / 'p/Low'}")[0].accepted  # alone, a name says little
-
-
-def darker(photo):
-    return (255 * (photo / 255) ** 1.6 * 0.8).astype(np.uint8)
-
-
-def passed_rows(folder):
-    passed = index_candidates(
-        list_candidate_files(parse_specs([f"folder={folder}"])).files,
-        ScanSettings(None, PhotoSelection(), stored=True),
-        ScanExecution(workers=1, cached=False),
-    )
-    return [one.row for one in passed]
-
-
-def test_photos_that_only_have_the_names_of_a_pair_are_light_images(tmp_path):
-    """Two photos of a beach, classes of a data set, and a copy that is as light as its original."""
-    coffee, cat, astronaut, rocket = (
-        enlarged(one(), 300, 260) for one in (photos.coffee, photos.chelsea, photos.astronaut, photos.rocket)
-    )
-    save(tmp_path / "low tide.png", darker(coffee))
-    save(tmp_path / "high tide.png", astronaut)
-    save(tmp_path / "short/1.png", darker(cat))
-    save(tmp_path / "long/1.png", astronaut[::-1])
-    save(tmp_path / "copy/desk_low.png", rocket // 2 + 100)
-    save(tmp_path / "copy/desk_high.png", rocket // 2 + 101)
-    for number in range(2):  # real pairs beside them
-        save(tmp_path / f"{number}_high.png", cat[number:])
-        save(tmp_path / f"{number}_low.png", darker(cat[number:]))
-    rows = passed_rows(tmp_path)
-    assert len(rows) == 10
-    assert {row.name for row in rows if not row.accepted} == {"0_low.png", "1_low.png"}
-    assert rows == rows_of(f"folder={tmp_path}")
-
-
-def test_the_files_of_two_folders_are_halves_together(tmp_path):
-    """One pair that cannot be recognised, and one whose light image is damaged, are as the others are."""
-    scenes = [photos.astronaut(), photos.chelsea(), photos.coffee(), photos.coffee()[:, 20:]]
-    for number, scene in enumerate(scenes):
-        light = enlarged(scene, 300, 260)
-        save(tmp_path / f"high/{number}.png", light)
-        save(tmp_path / f"low/{number}.png", darker(light[:, ::-1] if number == 1 else light))
-    (tmp_path / "high/3.png").write_bytes(b"no picture")
-    rejected = {row.name for row in rows_of(f"folder={tmp_path}") if row.rule == "dark-half"}
-    assert rejected == {f"low/{number}.png" for number in range(4)}
-
-
-def test_the_dark_images_of_real_cameras_are_recognised_by_what_they_show(shared_data):
-    for folder in ("cameras/canon", "cameras/nikon_d2x", "lol/dev15"):
-        for dark in (shared_data / folder / "low").iterdir():
-            pair = (np.asarray(Image.open(one)) for one in (dark, shared_data / folder / "high" / dark.name))
-            small, light = (thumbnail("low.png", pixels) for pixels in pair)
-            assert is_dark_half(small, light), dark
-            assert not is_dark_half(light, small)
-
-
 def test_the_sample_source_has_natural_photos_of_different_scenes():
     rows = rows_of("sample")
     assert [row.name for row in rows] == [
@@ -289,113 +200,6 @@ def test_imagenet_rows_have_the_measured_white_border(shared_data):
     assert sum(row.accepted for row in rows) == 39
     assert min(row.white_border for row in measured if row.rule == "white-border") > 0.8
     assert max(row.white_border for row in measured if row.accepted) < 0.5
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("cocoo=/x", "there is no source 'cocoo': did you mean coco"),
-        ("coco=", "names no path"),
-        ("coco", "needs a path"),
-        ("coco=/does/not/exist", "there is no folder and no file at /does/not/exist"),
-        ("/does/not/exist", "there is no folder and no file"),
-        (
-            "sample=photos",
-            "takes no path: write sample alone, or folder=photos",
-        ),
-        (f"{Path(__file__).parent}/*.jpg", r"no file has a name like .*\*\.jpg: check the pattern"),
-    ],
-)
-def test_a_wrong_source_is_refused_with_advice(text, message):
-    with pytest.raises(UsageError, match=message):
-        list_candidate_files(parse_specs([text]))
-
-
-def test_a_folder_that_has_the_name_of_a_source_is_told_how_to_be_written(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "coco").mkdir()
-    with pytest.raises(
-        UsageError, match=r"as in coco=coco; ./coco takes its photos by the rules of a folder"
-    ):
-        parse_specs(["coco"])
-    with pytest.raises(UsageError, match=r"write clic=PATH$"):
-        parse_specs(["clic"])
-
-
-def test_a_folder_without_images_is_refused(tmp_path):
-    (tmp_path / "readme.txt").write_text("")
-    with pytest.raises(UsageError, match=r"holds no image or clip.*names end in \.jpg"):
-        list_candidate_files(parse_specs([f"coco={tmp_path}"]))
-
-
-def test_a_path_alone_means_a_folder_even_with_an_equals_sign_in_it(tmp_path):
-    odd = save(tmp_path / "iso=100" / "x.png", photos.astronaut()).parent
-    assert SourceSpec.parse(str(odd)) == SourceSpec("folder", str(odd))
-    assert [row.accepted for row in rows_of(str(odd))] == [True]
-
-
-def test_pictures_in_other_formats_are_rejected_by_name_and_other_files_are_counted(tmp_path):
-    save(tmp_path / "a.png", photos.coffee())
-    for name in (
-        "IMG_1.CR2",
-        "b.jxl",
-        "c.jfif",
-        "d.MPO",
-        "film.MOV",
-        "notes.txt",
-        "c.txt",
-        "LICENSE",
-        "sub/d.json",
-    ):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(b"x")
-    listing = list_candidate_files(parse_specs([str(tmp_path)]))
-    assert listing.others == {"folder": {".txt": 2, "no ending": 1, ".json": 1}}
-    rows = {one.row.name: one.row for one in scan(listing.files)}
-    assert {name: row.rule for name, row in rows.items()} == {
-        "IMG_1.CR2": "format",
-        "a.png": "",
-        "b.jxl": "format",
-        "c.jfif": "format",
-        "d.MPO": "format",
-        "film.MOV": "format",
-    }
-    assert "RAW" in rows["IMG_1.CR2"].reason
-    assert "JPEG XL" in rows["b.jxl"].reason
-    for name in ("c.jfif", "d.MPO"):
-        assert "rename it to .jpg" in rows[name].reason
-    assert "inter4k" in rows["film.MOV"].reason
-
-
-def test_clips_that_the_source_of_clips_does_not_take_say_what_to_do(tmp_path):
-    """And do not send the reader to the source that they were given to."""
-    for name in ("a.wmv", "b.MTS", "c.flv", "d.mp4", "e.txt"):
-        (tmp_path / name).write_bytes(b"x")
-    listing = list_candidate_files(parse_specs([f"inter4k={tmp_path}"]))
-    assert listing.others == {"inter4k": {".txt": 1}}
-    rows = {one.row.name: one.row for one in scan(listing.files)}
-    others = {name: row for name, row in rows.items() if row.rule == "format"}
-    assert sorted(others) == ["a.wmv", "b.MTS", "c.flv"]
-    for row in others.values():
-        assert row.reason == "is a clip of a format that this source does not take: convert it to MP4 first"
-
-
-def test_a_folder_without_a_candidate_says_what_is_there(tmp_path):
-    for index in range(3):
-        (tmp_path / f"{index}.nef").write_bytes(b"x")
-    with pytest.raises(UsageError, match=r"it has 3 .nef: .nef is a RAW file: develop it"):
-        list_candidate_files(parse_specs([str(tmp_path)]))
-
-
-def test_files_beside_the_sample_photos_are_not_counted():
-    assert list_candidate_files(parse_specs(["sample"])).others == {}
-
-
-@pytest.mark.parametrize("text", ["coco=~/photos", "folder=~/photos", "~/photos"])
-def test_the_home_folder_is_understood_behind_a_name(text, tmp_path, monkeypatch):
-    for variable in ("HOME", "USERPROFILE"):
-        monkeypatch.setenv(variable, str(tmp_path))
-    assert SourceSpec.parse(text).path == str(tmp_path / "photos")
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.EACCES])

@@ -9,8 +9,9 @@ from skimage import data as photos
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.images.codec import decode_rgb8
 from dimmagen.sources import parse_specs
+from dimmagen.sources.candidate_files import list_candidate_files
 from dimmagen.sources.photo_selection import PhotoSelection
-from dimmagen.sources.scan import list_candidate_files, scan
+from dimmagen.sources.scan import scan
 from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes, scene_hash
 
 

@@ -8,6 +8,7 @@ other URLs (:mod:`.remote`), likewise.
 from dimmagen.core.storage.filesystems import check_protocol
 from dimmagen.core.storage.listing import (
     discard,
+    discarding,
     exists,
     find_files,
     is_file,
@@ -46,6 +47,7 @@ __all__ = [
     "atomic_writer",
     "check_protocol",
     "discard",
+    "discarding",
     "exists",
     "find_files",
     "is_file",

@@ -6,8 +6,8 @@ import os
 import posixpath
 import stat
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -180,10 +180,23 @@ def discard(paths: Iterable[str | os.PathLike]) -> None:
             remove(path)
         except (OSError, DimmagenError) as error:
             kept.append(os.fspath(path))
-            reason = reason or getattr(error, "strerror", None) or str(error)
+            reason = reason or _reason(error)
     if kept:
         more = f" and {len(kept) - 1} more" if len(kept) > 1 else ""
         _warn_of_kept(f"{kept[0]}{more}", reason)
+
+
+@contextmanager
+def discarding(folder: str | os.PathLike) -> Iterator[None]:
+    """Around the removal of a folder that nothing needs any more: failing is a warning."""
+    try:
+        yield
+    except (OSError, DimmagenError) as error:
+        _warn_of_kept(os.fspath(folder), _reason(error))
+
+
+def _reason(error: Exception) -> str:
+    return error.what if isinstance(error, DimmagenError) else getattr(error, "strerror", None) or str(error)
 
 
 @cache

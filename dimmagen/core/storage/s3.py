@@ -134,7 +134,7 @@ class S3:
     def __init__(self) -> None:
         try:
             import s3fs
-        except ImportError as error:
+        except Exception as error:
             raise missing_package("s3:// URLs need", "s3fs", "s3", error) from None
         retries: dict[str, Any] = {"mode": "standard", "total_max_attempts": attempts()}
         # s3fs caches its instances by these arguments, per process.

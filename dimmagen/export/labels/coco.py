@@ -133,7 +133,7 @@ def _annotation_fault(coco: Any, one: Mapping[str, Any], image: Mapping[str, Any
 def _pycocotools() -> Any:
     try:
         from pycocotools import coco
-    except ImportError as error:
+    except Exception as error:
         what = "checking a layout with COCO's annotations needs"
         raise missing_package(what, "pycocotools", "coco", error) from None
     return coco

@@ -12,6 +12,7 @@ from dimmagen.export.labels.base import BOXES, LeftOut, categories_of, documents
 from dimmagen.export.listings import Place
 from dimmagen.export.sizes import Size
 from dimmagen.export.stores import SplitWork
+from dimmagen.sources.labels.annotations import whole_number
 
 
 class YoloFormat:
@@ -48,7 +49,7 @@ class YoloFormat:
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
         try:
             content = yaml.safe_load((root / "data.yaml").read_text(encoding="utf-8"))
-            names = {int(number) for number in content["names"]}
+            names = {whole_number(number) for number in content["names"]}
         except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
             yield f"data.yaml: cannot be read ({type(error).__name__}: {error})"
             return
@@ -105,7 +106,7 @@ def _unit(value: float) -> float:
 
 def _yolo_fault(words: Sequence[str], names: set[int]) -> str:
     try:
-        number, values = int(words[0]), [float(word) for word in words[1:]]
+        number, values = whole_number(words[0]), [float(word) for word in words[1:]]
     except (ValueError, IndexError):
         return "is not a class and numbers"
     if number not in names:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from dimmagen.core import keyed_random
 from dimmagen.core.errors import DimmagenError
 from dimmagen.sources import parse_specs
+from dimmagen.sources.candidate_files import list_candidate_files
 from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.light_image import LightImageRef
 from dimmagen.sources.light_images import open_light_images, scanned_ref
 from dimmagen.sources.mixhq_reading import is_mixhq
 from dimmagen.sources.photo_selection import PhotoSelection
-from dimmagen.sources.scan import list_candidate_files, scan
+from dimmagen.sources.scan import scan
 from dimmagen.sources.scene_hash import Scenes
 
 MAX_SAMPLED = 500

@@ -60,7 +60,7 @@ def _walk(root: str, follow_links: bool) -> Iterator[tuple[str, list[str], list[
             folders[:] = sorted(name for name in folders if not is_system_name(name) or name == STATE)
             kind = kind_of({*folders, *files}) if folder != root else ""
             if kind:
-                _log.warning("%s is left out: it is %s that dimmagen made, not photos", folder, kind)
+                _log.warning("%s is left out: it is %s that dimmagen made", folder, kind)
                 folders.clear()
                 continue
             folders[:] = [name for name in folders if name != STATE]

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,6 +29,9 @@ _INSTEAD: dict[Wanted, str] = {
     "images": "give the images that it was made from",
     "labels": "give the folder of the labels",
 }
+# As webdataset and shells expand them: train-{000..127}.tar, {a,b}.zip.
+_BRACES = re.compile(r"\{[^{}]*(,|\.\.)[^{}]*\}")
+_BRACES_ADVICE = "braces are not expanded: give each archive as a source of its own"
 _log = logging.getLogger(__name__)
 
 
@@ -59,7 +63,7 @@ def list_entries(path: str, follow_links: bool = False, wanted: Wanted = "photos
     own = own_folders(entry.name for entry in entries)
     _refuse_own(path, path, own.get("", ""), wanted)
     for folder, kind in own.items():
-        _log.warning("%s/%s is left out: it is %s that dimmagen made, not %s", path, folder, kind, wanted)
+        _log.warning("%s/%s is left out: it is %s that dimmagen made", path, folder, kind)
     above = f"{storage.last_part(path)}/"
     is_preview = preview_test(f"{above}{entry.name}" for entry in entries)
     kept = [
@@ -90,10 +94,24 @@ def _entries(path: str, follow_links: bool, wanted: Wanted) -> list[Entry]:
         entries = list(glob_entries(path, follow_links))
         if not entries:
             raise UsageError(
-                f"no file has a name like {path}", "check the pattern", code="missing-path", path=path
+                f"no file has a name like {path}",
+                _BRACES_ADVICE if _BRACES.search(path) else "check the pattern",
+                code="missing-path",
+                path=path,
             )
         return entries
-    raise UsageError(f"there is no folder and no file at {path}", "check the path", code="missing-path")
+    if storage.exists(path):
+        raise UsageError(
+            f"{path} is a device or a pipe, not a file",
+            "give a folder or an archive",
+            code="archive",
+            path=path,
+        )
+    raise UsageError(
+        f"there is no folder and no file at {path}",
+        _BRACES_ADVICE if _BRACES.search(path) else "check the path",
+        code="missing-path",
+    )
 
 
 def _refuse_own(path: str, folder: str, kind: str, wanted: Wanted) -> None:

@@ -86,18 +86,33 @@ def annotation(
         raise broken(where, "its keypoints are not triples x, y, v")
     visible = sum(value > 0 for value in points[2::3])
     return {
-        "id": int(number),
-        "category_id": int(category_id),
+        "id": whole_number(number),
+        "category_id": whole_number(category_id),
         "category": str(category),
         "bbox": box,
         "area": box[2] * box[3] if area is None else _numbers(where, [area], "area")[0],
-        "iscrowd": int(iscrowd),
+        "iscrowd": whole_number(iscrowd),
         "polygons": shapes,
         "rle": dict(rle) if rle else {"size": [0, 0], "counts": ""},
         "keypoints": points,
-        "num_keypoints": visible if num_keypoints is None else int(num_keypoints),
+        "num_keypoints": visible if num_keypoints is None else whole_number(num_keypoints),
         "other": json.dumps(other or {}, sort_keys=True),
     }
+
+
+def whole_number(value: Any) -> int:
+    """The integer that a number or its text says, also as `3.0`, as programs write that keep all as floats.
+
+    Raises:
+        ValueError, TypeError: it is no such number.
+    """
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not number.is_integer():
+        raise ValueError(f"{value} is not a whole number")
+    return int(number) if abs(number) < 2**53 else int(value)  # a float holds no larger one exactly
 
 
 def broken(where: str, what: str) -> DimmagenError:
@@ -108,7 +123,7 @@ def broken(where: str, what: str) -> DimmagenError:
 def _numbers(where: str, values: Any, name: str) -> list[float]:
     try:
         numbers = [float(value) for value in values]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise broken(where, f"its {name} is not a list of numbers") from None
     if not all(map(math.isfinite, numbers)):
         raise broken(where, f"its {name} has a value that is not finite")

@@ -6,7 +6,7 @@ from typing import Any
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.sources.labels import rle
-from dimmagen.sources.labels.annotations import Annotation, ImageLabels, annotation, broken
+from dimmagen.sources.labels.annotations import Annotation, ImageLabels, annotation, broken, whole_number
 
 _IMAGE_FIELDS = ("id", "file_name", "width", "height")
 _FIELDS = (
@@ -40,11 +40,11 @@ class CocoLabels:
         try:
             document = storage.read_json(path)
             images, annotations = document["images"], document["annotations"]
-            self._categories = {int(one["id"]): dict(one) for one in document["categories"]}
-            self._images = {int(one["id"]): dict(one) for one in images}
+            self._categories = {whole_number(one["id"]): dict(one) for one in document["categories"]}
+            self._images = {whole_number(one["id"]): dict(one) for one in images}
             self._annotations: dict[int, list[dict]] = {}
             for one in annotations:
-                self._annotations.setdefault(int(one["image_id"]), []).append(one)
+                self._annotations.setdefault(whole_number(one["image_id"]), []).append(one)
             self.licenses = list(document.get("licenses") or [])
             self._by_name = {str(one["file_name"]): number for number, one in self._images.items()}
         except (FileNotFoundError, IsADirectoryError):
@@ -85,7 +85,7 @@ class CocoLabels:
         image = self._images[number]
         where = f"{self.path}, image {number}"
         try:
-            width, height = int(image["width"]), int(image["height"])
+            width, height = whole_number(image["width"]), whole_number(image["height"])
         except (KeyError, TypeError, ValueError):
             raise broken(where, "it has no width and height") from None
         return ImageLabels(
@@ -124,9 +124,9 @@ def _segmentation(value: Any, width: int, height: int) -> tuple[list, dict[str, 
     """Polygons, and a run-length mask with compressed counts."""
     if not isinstance(value, Mapping):
         return list(value), None
-    counts, size = value["counts"], [int(one) for one in value["size"]]
+    counts, size = value["counts"], [whole_number(one) for one in value["size"]]
     if size != [height, width]:
         raise ValueError(f"its mask is of {size}, its image of {[height, width]}")
-    numbers = rle.from_text(counts) if isinstance(counts, str) else [int(one) for one in counts]
+    numbers = rle.from_text(counts) if isinstance(counts, str) else [whole_number(one) for one in counts]
     rle.decode(numbers, height, width)
     return [], {"size": size, "counts": counts if isinstance(counts, str) else rle.to_text(numbers)}

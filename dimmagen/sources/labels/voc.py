@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from typing import Any
 
-from dimmagen.sources.labels.annotations import Annotation, ImageLabels, annotation, broken
+from dimmagen.sources.labels.annotations import Annotation, ImageLabels, annotation, broken, whole_number
 from dimmagen.sources.labels.files import LabelFiles
 
 
@@ -44,7 +44,7 @@ class VocLabels:
         where = f"{self._files.path}: {name}"
         root = self._parsed(name)
         try:
-            width, height = (int(root.findtext(f"size/{side}", "")) for side in ("width", "height"))
+            width, height = (whole_number(root.findtext(f"size/{side}", "")) for side in ("width", "height"))
         except ValueError:
             raise broken(where, "it has no size with width and height") from None
         found = [self._annotation(where, one) for one in root.iter("object")]

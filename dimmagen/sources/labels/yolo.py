@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from dimmagen.sources.labels.annotations import Annotation, ImageLabels, annotation, broken
+from dimmagen.sources.labels.annotations import Annotation, ImageLabels, annotation, broken, whole_number
 from dimmagen.sources.labels.files import LabelFiles
 
 _LOG = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class YoloLabels:
 
     def _annotation(self, where: str, words: list[str]) -> Annotation:
         try:
-            number, values = int(words[0]), [float(word) for word in words[1:]]
+            number, values = whole_number(words[0]), [float(word) for word in words[1:]]
         except ValueError:
             raise broken(where, "it is not `class x y width height`") from None
         if number < 0 or (self._names and number > max(self._names)):
@@ -111,10 +111,10 @@ class YoloLabels:
             content = yaml.safe_load(text)
             names = content.get("names") or {}
             pairs = names.items() if isinstance(names, dict) else enumerate(names)
-            shape = tuple(int(one) for one in content.get("kpt_shape") or ())
+            shape = tuple(whole_number(one) for one in content.get("kpt_shape") or ())
             if len(shape) not in (0, 2):
                 raise ValueError("kpt_shape has not two numbers")
-            return {int(number): str(one) for number, one in pairs}, shape
+            return {whole_number(number): str(one) for number, one in pairs}, shape
         except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
             raise broken(f"{self._files.path}: {name}", f"its names cannot be read ({error})") from error
 
