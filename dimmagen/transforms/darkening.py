@@ -217,7 +217,7 @@ def as_draw(value: AnyDraw) -> LowLightDraw:
 
 
 def _shared_counter() -> Any:
-    """An integer that the processes of a DataLoader share."""
+    """An integer that the processes of a DataLoader share, whatever `torch.set_default_device` says."""
     import torch
 
-    return torch.zeros((), dtype=torch.int64).share_memory_()
+    return torch.zeros((), dtype=torch.int64, device="cpu").share_memory_()

@@ -130,9 +130,25 @@ def test_a_recipe_gives_options_and_the_command_line_wins(dim, tmp_path):
     assert settings["image_format"] == "webp"
 
 
+def test_an_option_of_a_recipe_without_a_value_has_its_default(dim, tmp_path):
+    (tmp_path / "recipe.yaml").write_text("seed:\nexclude: null\nvariants: 2\n")
+    code, _, _ = dim("--recipe", "recipe.yaml")
+    assert code == 0
+    settings = json.loads((tmp_path / "out/manifest.json").read_text())["settings"]
+    assert (settings["seed"], settings["variants"]) == (0, 2)
+
+
 @pytest.mark.parametrize(
     ("recipe", "message"),
-    [("varants: 3", "varants"), ("- 1", "no options"), ("a: [", "not YAML"), ("seed: [1, 2]", "one value")],
+    [
+        ("varants: 3", "varants"),
+        ("- 1", "no options"),
+        ("a: [", "not YAML"),
+        ("seed: [1, 2]", "one value"),
+        ("seed: 1\nvariants: 2\nseed: 3", "the key 'seed' is there twice"),
+        ("shards: a\nout: b", "shards and out are one option"),
+        ("source:\n- photos\n-", "source has an empty value"),
+    ],
 )
 def test_a_mistake_in_a_recipe_is_reported(recipe, message, dim, tmp_path):
     (tmp_path / "recipe.yaml").write_text(recipe)

@@ -85,6 +85,23 @@ def test_without_a_key_arrays_draw_from_numpy_and_tensors_from_torch():
     assert np.array_equal(low_light(LIGHT), arrays[0]), "tensors must not advance numpy's generator"
 
 
+def test_draws_and_steps_are_in_the_main_memory_whatever_torchs_default_device_is():
+    """Of `torch.set_default_device("cuda")`, which no forked worker can use: here `meta`."""
+    light = torch.full((3, 8, 8), 0.5)
+
+    def made() -> tuple[int, torch.Tensor]:
+        torch.manual_seed(4)
+        transform = made_transform(level=lambda step: 1.0 / (1 + step))
+        transform.step = 3
+        return transform.step, transform(light)
+
+    step, dark = made()
+    with torch.device("meta"):
+        found = made()
+    assert found[0] == step == 3
+    assert torch.equal(found[1], dark)
+
+
 def test_each_image_of_a_batch_has_a_draw_of_its_own():
     dark, draws = LowLight("lol3", return_draw=True)(np.stack([LIGHT] * 3))
     assert len({draw.draw.gamma for draw in draws}) == 3
