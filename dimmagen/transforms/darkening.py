@@ -157,6 +157,8 @@ class Darkening:
         Returns:
             The dark frames, as `lights`.
         """
+        if not len(draws):
+            return lights.copy() if isinstance(lights, np.ndarray) else lights.clone()
         if not isinstance(lights, np.ndarray) and lights.device.type != "cpu":
             return self._darken_on_device(lights, draws, first_frames)
         clips = zip(lights, draws, first_frames, strict=True)

@@ -80,7 +80,7 @@ class KorniaLowLight(IntensityAugmentationBase2D):
         count = 1 if self.same_on_batch else batch_shape[0]
         numbers = torch.randint(2**62, (count,), device="cpu").tolist()
         draws = [self.low_light.draw_if_applied(online_key(number)) for number in numbers]
-        packed = _packed(draws * (batch_shape[0] // count))
+        packed = _packed(draws * batch_shape[0] if self.same_on_batch else draws)
         return {**params, DRAWS: packed, COUNTED: torch.ones(batch_shape[0], dtype=torch.uint8, device="cpu")}
 
     def apply_transform(
@@ -122,7 +122,7 @@ def _occurrences(draws: Sequence[LowLightDraw]) -> list[int]:
 def _packed(draws: Sequence[LowLightDraw]) -> Tensor:
     """Draws as kornia keeps parameters: uint8 (B, N), their records as JSON with spaces at the end."""
     texts = [json.dumps(draw.record()) for draw in draws]
-    width = max(map(len, texts))
+    width = max(map(len, texts), default=0)
     return torch.tensor(
         [list(text.ljust(width).encode("ascii")) for text in texts], dtype=torch.uint8, device="cpu"
     )

@@ -108,6 +108,18 @@ def test_each_image_of_a_batch_has_a_draw_of_its_own():
     assert not np.array_equal(dark[0], dark[1])
 
 
+@pytest.mark.parametrize(
+    "empty", [np.zeros((0, 8, 6, 3), np.uint8), torch.zeros(0, 3, 8, 6), torch.zeros(0, 3, 8, 6).half()]
+)
+def test_an_empty_batch_gives_an_empty_batch(empty):
+    """The last part of a split, or the crops of an image in which a detector found nothing."""
+    dark, light = LowLight("lol3", pairs=True)(empty)
+    assert (dark.shape, dark.dtype) == (light.shape, light.dtype) == (empty.shape, empty.dtype)
+    assert LowLight("lol3", return_draw=True)(empty, key=[])[1] == []
+    clips = empty[:, None]
+    assert LowLight("lol3", clips=True)(clips).shape == clips.shape
+
+
 @pytest.mark.parametrize("profile", ["lol3", "linear", "lid", ["lol3", "gamma"]])
 def test_a_draw_is_replayed_from_its_record_through_json(profile):
     low_light = LowLight(profile, return_draw=True)
@@ -313,6 +325,7 @@ MISTAKES = {
     "PIL RGBA": (Image.fromarray(LIGHT).convert("RGBA"), "mode RGBA"),
     "clip without clips": (np.zeros((2, 2, 4, 4, 3), np.uint8), "clips=True"),
     "empty": (np.zeros((0, 4, 3), np.uint8), r"shape \(0, 4, 3\)"),
+    "batch of empty images": (torch.zeros(2, 3, 0, 4), r"shape \(2, 3, 0, 4\)"),
     "nothing": ({"label": 3}, "no image among"),
     "mixed sizes as objects": (np.array([LIGHT, None], dtype=object), "shape"),
 }
