@@ -52,7 +52,7 @@ def _as_defaults(path: Path, values: dict, command: click.Command) -> dict[str, 
     """The recipe's values by the command's parameter names.
 
     Raises:
-        UsageError: there is no such option, or it takes one value.
+        UsageError: there is no such option, it takes one value, or it is there under two names.
     """
     known: dict[str, click.Parameter] = {
         name.removeprefix("--"): option
@@ -64,7 +64,10 @@ def _as_defaults(path: Path, values: dict, command: click.Command) -> dict[str, 
     known |= {one.name: one for one in command.params if isinstance(one, click.Argument) and one.name}
     present_name = getattr(command, "present_name", str)
     defaults: dict[str, Any] = {}
+    names: dict[str, str] = {}
     for name, value in values.items():
+        if value is None:  # as in the steps of `run`
+            continue
         one = known.get(present_name(f"--{name}").removeprefix("--"))
         if one is None or one.name is None:
             raise UsageError(
@@ -73,6 +76,11 @@ def _as_defaults(path: Path, values: dict, command: click.Command) -> dict[str, 
                 code="unknown-name",
                 name=name,
             )
+        if one.name in names:
+            raise UsageError(
+                f"{path}: {names[one.name]} and {name} are one option", "omit one", code="conflict", name=name
+            )
+        names[one.name] = name
         is_multiple = one.multiple or one.nargs != 1
         if isinstance(value, dict) or (isinstance(value, list) and not is_multiple):
             raise UsageError(

@@ -16,7 +16,7 @@ arguments by theirs (`dataset` of `export`). `--set` can change an option of a s
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -86,7 +86,8 @@ class _Loader(yaml.SafeLoader):
     """YAML whose plain values are strings, as on a command line: 1:1 and 012 are not numbers of other bases.
 
     Only `true`, `false`, `null`, `~` and empty values keep their meaning. Aliases are refused: a few of them
-    within each other stand for gigabytes, and one may name itself.
+    within each other stand for gigabytes, and one may name itself. So is a key that is there twice, of which
+    PyYAML would take the last one.
     """
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -97,6 +98,17 @@ class _Loader(yaml.SafeLoader):
                 None, None, f"the alias *{event.anchor} is not read: write the value itself", event.start_mark
             )
         return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict:
+        """The values of a mapping; raises a YAMLError for a key that it has twice."""
+        seen = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} is there twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 _Loader.yaml_implicit_resolvers = {}
@@ -153,7 +165,23 @@ def read_yaml(path: Path) -> dict:
             code="wrong-format",
             path=str(path),
         )
+    for name in _with_empty_entries(values):
+        raise UsageError(
+            f"{path}: {name} has an empty value in its list",
+            "remove it, or write what is missing",
+            code="wrong-format",
+            name=name,
+        )
     return values
+
+
+def _with_empty_entries(values: Mapping[str, Any]) -> Iterator[str]:
+    """The options whose list has an entry without a value, of all steps."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _with_empty_entries(value)
+        elif isinstance(value, list) and None in value:
+            yield name
 
 
 def bundled_recipes() -> dict[str, Path]:

@@ -20,6 +20,7 @@ _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 _log = logging.getLogger(__name__)
 _held: set[int] = set()  # descriptors of this process's locks
 _locks: set[str] = set()  # their paths
+_told: set[str] = set()  # of which a warning said that they cannot be locked
 
 
 def _close_inherited() -> None:
@@ -213,10 +214,12 @@ def _locked(descriptor: int, state: str) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:
-        _log.warning(
-            "the file system of %s does not support locks (%s): do not start a second run there, as it would "
-            "not be refused",
-            os.path.dirname(state),
-            error.strerror,
-        )
+        if state not in _told:
+            _told.add(state)
+            _log.warning(
+                "the file system of %s does not support locks (%s): do not start a second run there, as it "
+                "would not be refused",
+                os.path.dirname(state),
+                error.strerror,
+            )
         return True

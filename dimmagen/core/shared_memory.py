@@ -1,8 +1,12 @@
-"""The shared memory in which processes hand over their batches: containers have 64 MB of it, or none."""
+"""What processes need to hand over batches: sockets, and shared memory, of which containers have little."""
 
 import multiprocessing
+import socket
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.connection import Listener
 
 from dimmagen.core.errors import DimmagenError
 
@@ -10,10 +14,11 @@ from dimmagen.core.errors import DimmagenError
 _LOCKS, _LOCKS_PER_READER = 16, 6
 
 
-def refuse_without_shared_memory(readers: int, parameter: str) -> None:
-    """Refuse readers where no shared memory can be written to.
+def refuse_readers_without_means(readers: int, parameter: str) -> None:
+    """Refuse readers where no shared memory can be written to, or where no socket can be made.
 
-    A DataLoader that finds none for its locks cannot even be dropped without a traceback.
+    A DataLoader that finds no memory for its locks cannot even be dropped without a traceback, and one whose
+    readers have no socket waits for them forever.
 
     Args:
         readers: number of processes.
@@ -22,6 +27,17 @@ def refuse_without_shared_memory(readers: int, parameter: str) -> None:
     Raises:
         DimmagenError: there is none.
     """
+    if hasattr(socket, "AF_UNIX") and sys.platform != "win32":
+        try:
+            Listener(family="AF_UNIX").close()  # as multiprocessing makes them, in its temporary folder
+        except OSError as error:
+            raise DimmagenError(
+                f"processes cannot be connected by sockets in the folder for temporary files "
+                f"({tempfile.tempdir or 'none'}: {error.strerror or error})",
+                f"give `{parameter}=0`, or set TMPDIR to a short path on a local disk",
+                code="machine",
+                parameter=parameter,
+            ) from error
     try:
         _ = [multiprocessing.Lock() for _ in range(_LOCKS + _LOCKS_PER_READER * readers)]
     except OSError as error:
@@ -33,7 +49,7 @@ def shared_memory_for(parameter: str) -> Iterator[None]:
     """Turn torch's errors of a full shared memory inside the block into one that says what to do.
 
     Args:
-        parameter: as for :func:`refuse_without_shared_memory`.
+        parameter: as for :func:`refuse_readers_without_means`.
     """
     try:
         yield

@@ -19,7 +19,7 @@ import webdataset as wds
 from dimmagen.core import arguments as kinds
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
-from dimmagen.core.shared_memory import refuse_without_shared_memory, shared_memory_for
+from dimmagen.core.shared_memory import refuse_readers_without_means, shared_memory_for
 from dimmagen.dataset.loader_checks import (
     refuse_below,
     refuse_fewer_shards,
@@ -291,7 +291,7 @@ def pair_loader(
     _refuse_unsuitable_sizes(out, manifest, crop, has_one_size=batch_size > 1 and transform is None)
     start = torch.zeros(2 + max(workers, 1), dtype=torch.int64, device="cpu")
     if workers:
-        refuse_without_shared_memory(workers, "workers")
+        refuse_readers_without_means(workers, "workers")
         with shared_memory_for("workers"):
             start = start.share_memory_()
     buffer = buffer if shuffle else 0

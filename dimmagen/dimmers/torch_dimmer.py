@@ -97,7 +97,7 @@ class Dimmer(nn.Module):
             )
         if draws is None:
             draws = self.draws(
-                [f"online-{number}" for number in torch.randint(2**62, (len(light),)).tolist()]
+                [f"online-{number}" for number in torch.randint(2**62, (len(light),), device="cpu").tolist()]
             )
         if len(draws) != len(light):
             raise UsageError(

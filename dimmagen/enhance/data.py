@@ -18,7 +18,7 @@ from webdataset.filters import shuffle
 from dimmagen.core import keyed_random, storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.machine import is_machine_trouble, machine_error
-from dimmagen.core.shared_memory import refuse_without_shared_memory, shared_memory_for
+from dimmagen.core.shared_memory import refuse_readers_without_means, shared_memory_for
 from dimmagen.core.tar import samples
 from dimmagen.core.text import pluralize
 from dimmagen.dimmers.real_pairs import RealPair
@@ -123,7 +123,7 @@ class ShardBatches:
         if self.loaders == 0:
             batches: Iterator = iter(stream)
         else:
-            refuse_without_shared_memory(self.loaders, "loaders")
+            refuse_readers_without_means(self.loaders, "loaders")
             batches = iter(DataLoader(stream, batch_size=None, num_workers=self.loaders, prefetch_factor=4))
         while True:
             with shared_memory_for("loaders"):

@@ -24,7 +24,7 @@ from dimmagen.generate.execution import Execution
 from dimmagen.generate.from_manifest import dimmer_from_manifest, settings_from_manifest
 from dimmagen.generate.pair import MAX_SIDES, BuildDimmer, PairSettings
 from dimmagen.generate.regrowing import Membership, StagedLightImages, regrow
-from dimmagen.generate.run import GenerateProgress, generate_dataset
+from dimmagen.generate.run import GenerateProgress, generate_dataset, refuse_early
 from dimmagen.generate.run_environment import refuse_missing_plugins
 from dimmagen.generate.run_plan import plan_dataset
 from dimmagen.sources.index_pass import ScanExecution
@@ -146,7 +146,8 @@ def open_reproduction(
         labels: as for :func:`.open_labels`, if the data set has labels.
         profile: folder of its profile, where the recorded name does not find it.
         scanning: how the photos are scanned, without what was kept of earlier runs; default in threads.
-        out: of the data set to make, which is refused before any scan where it is the original.
+        out: of the data set to make, which is refused before any scan where it is the original, or cannot be
+            written to.
 
     Raises:
         UsageError: `out` is the folder of the original, the data set is a subset or a merge, its labels are
@@ -165,6 +166,8 @@ def open_reproduction(
     chosen = _chosen(manifest, path, selection or PhotoSelection(), bool(sources) and is_mixhq(sources[0]))
     build_dimmer = dimmer_from_manifest(manifest.settings, profile)
     settings = settings_from_manifest(manifest.settings)
+    if out is not None:
+        refuse_early(out, settings, "if-possible")
     membership = _membership(manifest, path)
     lights = open_light_images(
         sources,

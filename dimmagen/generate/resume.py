@@ -288,12 +288,12 @@ class DatasetFolder:
     def refuse_unusable(self, resume: ResumeMode) -> None:
         """Refuse a folder in which no run could be begun or continued, whatever its settings and photos.
 
-        The folder is not locked: what another run removes meanwhile is left to the run that will lock it.
-
         Raises:
-            UsageError: the folder holds other files, or (with `always`) no run.
+            UsageError: the folder holds other files, or (with `always`) no run, or it cannot be made.
+            DimmagenError: another run is writing to it.
         """
-        with suppress(FileNotFoundError):
+        # Without a lock, behind a URL, another run may remove meanwhile what is read.
+        with exclusive(self.out, may_only_read=True), suppress(FileNotFoundError):
             self._previous_for(resume)
 
     def _previous_for(self, resume: ResumeMode) -> PreviousRun | None:

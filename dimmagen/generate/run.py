@@ -235,7 +235,9 @@ def refuse_early(out: str, settings: PairSettings, resume: ResumeMode) -> None:
         out, settings, resume: as for :func:`generate_dataset`, for a new data set or one to be continued.
 
     Raises:
-        UsageError: a setting is out of its range, or `out` holds something else or (with `always`) no run.
+        UsageError: a setting is out of its range, or `out` cannot be made, or holds something else or (with
+            `always`) no run.
+        DimmagenError: another run is writing to `out`.
     """
     check_settings(settings)
     DatasetFolder(storage.local_path(out) or out).refuse_unusable(resume)

@@ -25,6 +25,7 @@ from dimmagen.images.other_kinds import other_kind
 from dimmagen.images.pillow_settings import default_settings
 from dimmagen.images.pillow_warnings import ignored_warnings
 from dimmagen.images.png import PNG_SIGNATURE, encode_mask_png, encode_png
+from dimmagen.images.png_damage import png_damage
 from dimmagen.images.png_metadata import metadata_first
 from dimmagen.images.unfinished import unfinished
 
@@ -86,8 +87,8 @@ def decode_rgb8(
     """
     if is_whole or not color_managed:
         state = JpegState("", lacks_end=color_managed and lacks_end(data))
-    elif (state := state_of(data)).damage:  # of a file from anywhere
-        raise ImageError("unreadable", state.damage)
+    elif damage := (state := state_of(data)).damage or png_damage(data):  # of a file from anywhere
+        raise ImageError("unreadable", damage)
     with _open_image(data + END_MARKER if state.lacks_end else data) as image:
         facts = _facts(image, data)  # rejects decompression bombs before they are decompressed
         profile = _icc_profile(image) if color_managed else b""
@@ -232,6 +233,8 @@ def _facts(image: Image.Image, data: bytes) -> ImageFacts:
         raise ImageError("too-large", f"{width}x{height} is more than {largest} pixels")
     if reason := tiff.raw_preview(tiff.tags_of(image)):
         raise ImageError("format", reason)
+    if tiff.lacks_strips(tiff.tags_of(image)):
+        raise ImageError("unreadable", "is damaged: it has fewer strips or tiles than its pixels need")
     if tiff.is_misread(tiff.tags_of(image)):
         raise ImageError(
             "mode", "is an uncompressed TIFF of 16 bits with its channels apart: save it interleaved"

@@ -53,6 +53,7 @@ class Frame:
         mcus: number of units in a scan of several components.
         nonzero: of a component, uint64 (blocks,): which coefficients are known not to be 0.
         lowest_bit: of a component, int (64,): that which is known of each coefficient; 255 for none.
+        has_unknown: whether there was a scan of which nothing is known.
     """
 
     is_progressive: bool
@@ -60,6 +61,18 @@ class Frame:
     mcus: int
     nonzero: dict[int, np.ndarray] = field(default_factory=dict)
     lowest_bit: dict[int, np.ndarray] = field(default_factory=dict)
+    has_unknown: bool = False
+
+    def follows(self, name: int, start: int, end: int, high: int) -> bool:
+        """Whether a scan of these coefficients belongs behind those before it (G.1.1.1): means come first,
+        then the upper bits of details, and then one bit after the other.
+        """
+        known = self.lowest_bit.get(name)
+        if known is None:
+            return not start and not high
+        return (not start or known[0] != _NOTHING) and bool(
+            (known[start : end + 1] == (high or _NOTHING)).all()
+        )
 
     @property
     def is_complete(self) -> bool:
@@ -161,6 +174,9 @@ def read_scan(frame: Frame, header: bytes, coded: bytes, tables: HuffmanTables, 
         start, end, high, low = 0, _COEFFICIENTS - 1, 0, 0
     elif not start <= end < _COEFFICIENTS or (count > 1 and start) or (end and not start):  # G.1.1.1.1
         return Blocks.UNKNOWN
+    is_ordered = frame.is_progressive and not frame.has_unknown
+    if is_ordered and not all(frame.follows(name, start, end, high) for name in names):
+        return Blocks.FOREIGN
     parts = [frame.components[name] for name in names]
     units = parts[0].columns * parts[0].rows if count == 1 else frame.mcus
     blocks = [1] if count == 1 else [part.across * part.down for part in parts]

@@ -107,6 +107,8 @@ def _scans(data: bytes) -> Iterator[_Scan]:
         if scan_start >= 0:
             coded = data[scan_start:end]
             blocks = read_scan(frame, header, coded, tables, interval) if frame else Blocks.UNKNOWN
+            if frame and blocks == Blocks.UNKNOWN:
+                frame.has_unknown = True
             # Whoever ends a progressive picture before its last bits may have meant to.
             is_end = kind == _NO_MARKER or (kind == _END and frame_kind in _SEQUENTIAL)
             lacks_scans = is_end and blocks == Blocks.WHOLE and frame is not None and not frame.is_complete

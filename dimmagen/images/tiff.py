@@ -8,7 +8,8 @@ from PIL import Image
 from dimmagen.images.other_kinds import RAW_FILE
 
 _NEW_SUBFILE_TYPE, _IS_REDUCED, _DNG_VERSION = 254, 1, 50706
-_BITS, _COMPRESSION, _PHOTOMETRIC, _PLANES = 258, 259, 262, 284
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANES = 256, 257, 258, 259, 262, 277, 284
+_STRIPS, _STRIP_ROWS, _TILE_WIDTH, _TILE_HEIGHT, _TILES = 273, 278, 322, 323, 324
 _UNCOMPRESSED, _MIN_IS_WHITE, _APART = 1, 0, 2
 
 
@@ -51,6 +52,25 @@ def is_misread(tags: Mapping[int, Any]) -> bool:
     """Whether Pillow (13.0) takes the bytes of 16-bit samples for pixels: of planes without compression."""
     is_plain = tags.get(_COMPRESSION, _UNCOMPRESSED) == _UNCOMPRESSED
     return is_plain and tags.get(_PLANES) == _APART and is_sixteen_bit(tags)
+
+
+def lacks_strips(tags: Mapping[int, Any]) -> bool:
+    """Whether a TIFF without compression has fewer strips or tiles than its pixels need.
+
+    Pillow leaves the other pixels black. Of compressed ones libtiff reports it.
+    """
+    if not tags or tags.get(_COMPRESSION, _UNCOMPRESSED) != _UNCOMPRESSED:
+        return False
+    planes = tags.get(_SAMPLES, 1) if tags.get(_PLANES) == _APART else 1
+    if _TILES in tags:
+        columns = -(-tags[_WIDTH] // tags[_TILE_WIDTH])
+        return _count(tags[_TILES]) < planes * columns * -(-tags[_HEIGHT] // tags[_TILE_HEIGHT])
+    height = tags[_HEIGHT]
+    return _count(tags.get(_STRIPS, ())) < planes * -(-height // tags.get(_STRIP_ROWS, height))
+
+
+def _count(value: Any) -> int:
+    return len(value) if isinstance(value, tuple) else 1
 
 
 def is_white_zero(tags: Mapping[int, Any]) -> bool:

@@ -157,6 +157,8 @@ class Darkening:
         Returns:
             The dark frames, as `lights`.
         """
+        if not len(draws):
+            return lights.copy() if isinstance(lights, np.ndarray) else lights.clone()
         if not isinstance(lights, np.ndarray) and lights.device.type != "cpu":
             return self._darken_on_device(lights, draws, first_frames)
         clips = zip(lights, draws, first_frames, strict=True)
@@ -217,7 +219,7 @@ def as_draw(value: AnyDraw) -> LowLightDraw:
 
 
 def _shared_counter() -> Any:
-    """An integer that the processes of a DataLoader share."""
+    """An integer that the processes of a DataLoader share, whatever `torch.set_default_device` says."""
     import torch
 
-    return torch.zeros((), dtype=torch.int64).share_memory_()
+    return torch.zeros((), dtype=torch.int64, device="cpu").share_memory_()

@@ -78,10 +78,10 @@ class KorniaLowLight(IntensityAugmentationBase2D):
     def forward_parameters(self, batch_shape: tuple[int, ...]) -> dict[str, Tensor]:
         params = super().forward_parameters(batch_shape)
         count = 1 if self.same_on_batch else batch_shape[0]
-        numbers = torch.randint(2**62, (count,)).tolist()
+        numbers = torch.randint(2**62, (count,), device="cpu").tolist()
         draws = [self.low_light.draw_if_applied(online_key(number)) for number in numbers]
-        packed = _packed(draws * (batch_shape[0] // count))
-        return {**params, DRAWS: packed, COUNTED: torch.ones(batch_shape[0], dtype=torch.uint8)}
+        packed = _packed(draws * batch_shape[0] if self.same_on_batch else draws)
+        return {**params, DRAWS: packed, COUNTED: torch.ones(batch_shape[0], dtype=torch.uint8, device="cpu")}
 
     def apply_transform(
         self,
@@ -122,8 +122,10 @@ def _occurrences(draws: Sequence[LowLightDraw]) -> list[int]:
 def _packed(draws: Sequence[LowLightDraw]) -> Tensor:
     """Draws as kornia keeps parameters: uint8 (B, N), their records as JSON with spaces at the end."""
     texts = [json.dumps(draw.record()) for draw in draws]
-    width = max(map(len, texts))
-    return torch.tensor([list(text.ljust(width).encode("ascii")) for text in texts], dtype=torch.uint8)
+    width = max(map(len, texts), default=0)
+    return torch.tensor(
+        [list(text.ljust(width).encode("ascii")) for text in texts], dtype=torch.uint8, device="cpu"
+    )
 
 
 def _unpacked(packed: Tensor) -> list[LowLightDraw]:

@@ -165,7 +165,7 @@ def _new_numbers(first: Any, count: int) -> list[int]:
         return [int(number) for number in np.random.randint(0, 2**62, count)]
     import torch
 
-    return torch.randint(2**62, (count,)).tolist()
+    return torch.randint(2**62, (count,), device="cpu").tolist()
 
 
 def _one_per_image(value: Any, one: Any, count: int, name: str) -> list[Any]:

@@ -77,11 +77,12 @@ def _with_info(pixels: np.ndarray, original: Image.Image) -> Image.Image:
 
 
 def _from_array(array: np.ndarray, clips: bool) -> Picture:
-    if array.ndim < 3 or array.shape[-1] != 3 or 0 in array.shape:
+    if array.ndim < 3 or array.shape[-1] != 3 or _is_empty(array.shape, clips):
         raise _refused(f"an array of the shape {array.shape}", _shape_hint("(H, W, 3)", array.shape[-1:]))
     pixels = array
     if np.issubdtype(array.dtype, np.floating):
-        _check_values(float(array.min()), float(array.max()))
+        if array.size:
+            _check_values(float(array.min()), float(array.max()))
         pixels = np.rint(np.multiply(array, MAX_LEVEL, dtype=_working_type(array.dtype))).astype(np.uint8)
     elif array.dtype != np.uint8:
         raise _refused(f"an array of {array.dtype}", _DTYPE_HINT)
@@ -100,19 +101,21 @@ def _from_tensor(tensor: "Tensor", clips: bool) -> Picture:
     import torch
 
     shape = tuple(tensor.shape)
-    if tensor.ndim < 3 or shape[-3] != 3 or 0 in shape:
+    kind = marked_types()
+    clips = clips or isinstance(tensor, kind[1:2])
+    if tensor.ndim < 3 or shape[-3] != 3 or _is_empty(shape, clips):
         raise _refused(f"a tensor of the shape {shape}", _shape_hint("(3, H, W)", shape[-3:-2]))
     plain = tensor.detach().as_subclass(torch.Tensor)
     if tensor.is_floating_point():
-        _check_values(*(one.item() for one in torch.aminmax(plain)))
+        if tensor.numel():
+            _check_values(*(one.item() for one in torch.aminmax(plain)))
         working = torch.promote_types(tensor.dtype, torch.float32)
         lights = (plain.to(working) * MAX_LEVEL).round().to(torch.uint8)
     elif tensor.dtype == torch.uint8:
         lights = plain
     else:
         raise _refused(f"a tensor of {str(tensor.dtype).removeprefix('torch.')}", _DTYPE_HINT)
-    kind = marked_types()
-    lights, batched = _with_batch_and_frames(lights, clips or isinstance(tensor, kind[1:2]))
+    lights, batched = _with_batch_and_frames(lights, clips)
 
     def restore(dark: "Tensor") -> "Tensor":
         dark = dark.reshape(shape)
@@ -123,6 +126,11 @@ def _from_tensor(tensor: "Tensor", clips: bool) -> Picture:
         return dark
 
     return Picture(lights, batched, restore)
+
+
+def _is_empty(shape: Sequence[int], clips: bool) -> bool:
+    """Whether an image or a clip has no pixels; a batch may have none of them."""
+    return 0 in shape[-3 - clips :]
 
 
 def _working_type(dtype: np.dtype) -> np.dtype:

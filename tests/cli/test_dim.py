@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from dimmagen import assert_same_dataset
+from dimmagen.core.lock import exclusive
 from dimmagen.dataset.reader import open_pairs
 from tests.commands import run_command
 from tests.dataset_helpers import write_photos
@@ -130,9 +131,25 @@ def test_a_recipe_gives_options_and_the_command_line_wins(dim, tmp_path):
     assert settings["image_format"] == "webp"
 
 
+def test_an_option_of_a_recipe_without_a_value_has_its_default(dim, tmp_path):
+    (tmp_path / "recipe.yaml").write_text("seed:\nexclude: null\nvariants: 2\n")
+    code, _, _ = dim("--recipe", "recipe.yaml")
+    assert code == 0
+    settings = json.loads((tmp_path / "out/manifest.json").read_text())["settings"]
+    assert (settings["seed"], settings["variants"]) == (0, 2)
+
+
 @pytest.mark.parametrize(
     ("recipe", "message"),
-    [("varants: 3", "varants"), ("- 1", "no options"), ("a: [", "not YAML"), ("seed: [1, 2]", "one value")],
+    [
+        ("varants: 3", "varants"),
+        ("- 1", "no options"),
+        ("a: [", "not YAML"),
+        ("seed: [1, 2]", "one value"),
+        ("seed: 1\nvariants: 2\nseed: 3", "the key 'seed' is there twice"),
+        ("shards: a\nout: b", "shards and out are one option"),
+        ("source:\n- photos\n-", "source has an empty value"),
+    ],
 )
 def test_a_mistake_in_a_recipe_is_reported(recipe, message, dim, tmp_path):
     (tmp_path / "recipe.yaml").write_text(recipe)
@@ -221,13 +238,24 @@ def test_a_cluster_that_does_not_answer_is_reported_at_once(run, photos):
         (("--variants", 0), "--variants is 0"),
         (("--shards", "mine"), "holds files that are not part of a dimmagen data set (notes.txt)"),
         (("--resume", "always"), "holds no run to resume"),
+        (("--shards", "mine/notes.txt"), "mine/notes.txt cannot be written to"),
+        (("--shards", "mine/notes.txt/out"), "notes.txt/out cannot be written to"),
+        (("--shards", "set/out"), "would be inside the data set"),
     ],
 )
 def test_what_no_photos_make_right_is_refused_before_they_are_scanned(words, message, dim, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/notes.txt").write_text("mine")
+    for name in ("manifest.json", "shards", "metadata"):
+        (tmp_path / "set" / name).mkdir(parents=True)
     code, _, messages = dim(*words)
     assert (code, message in messages, "photos from" in messages) == (2, True, False)
+
+
+def test_a_folder_that_another_run_writes_is_refused_before_photos_are_scanned(dim, tmp_path):
+    with exclusive(str(tmp_path / "out")):
+        code, _, messages = dim()
+    assert (code, "another run is writing" in messages, "photos from" in messages) == (1, True, False)
 
 
 def test_an_output_folder_that_is_a_file_is_reported(dim, tmp_path):

@@ -140,6 +140,8 @@ def test_a_single_command_uses_its_own_step_of_a_recipe(run, tmp_path):
         ("train: 3\n", "must have lines"),
         ("- train\n", "has no options"),
         ("train: {", "is not YAML"),
+        ("train:\n  data: a\nevaluate: {}\ntrain:\n  out: b\n", "the key 'train' is there twice"),
+        ("dim:\n  source: [a, ]\n  exclude: [null]\n", "exclude has an empty value"),
     ],
 )
 def test_a_mistake_in_a_recipe_is_reported(run, tmp_path, text, message):

@@ -1,6 +1,9 @@
 """Loaders give the images of the shards, each pair once, with any number of workers."""
 
+import multiprocessing.util
 import pickle
+import sys
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -103,6 +106,24 @@ def test_a_loader_without_room_in_shared_memory_says_what_to_do(tiny, monkeypatc
     monkeypatch.setattr(torch.Tensor, "share_memory_", full)
     with pytest.raises(DimmagenError, match=said):
         dimmagen.pair_loader(tiny.out, batch_size=1, workers=1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there, processes are not connected by sockets")
+@pytest.mark.parametrize("name", ["nowhere", "folder-of-a-job/" * 9])
+def test_workers_that_cannot_hand_over_their_batches_are_refused_and_not_waited_for(
+    tiny, tmp_path, monkeypatch, name
+):
+    """Of an error of the thread that sends batches, such as `AF_UNIX path too long`, no one is told."""
+    if len(name) > 100:
+        if hasattr(multiprocessing.util, "_get_base_temp_dir"):
+            pytest.skip("this Python takes another folder for its sockets itself")
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / name))
+    monkeypatch.setitem(multiprocessing.current_process()._config, "tempdir", None)
+    with pytest.raises(DimmagenError, match=r"`workers=0`.*TMPDIR") as refused:
+        dimmagen.pair_loader(tiny.out, batch_size=1, workers=1)
+    assert str(tmp_path) in str(refused.value)
+    assert (refused.value.code, refused.value.fields["parameter"]) == ("machine", "workers")
 
 
 @pytest.mark.needs("shm")

@@ -48,6 +48,16 @@ def test_without_draws_every_call_makes_new_ones_and_torchs_seed_repeats_them(pr
     assert torch.equal(online(light), first)
 
 
+def test_new_draws_are_of_the_same_generator_whatever_torchs_default_device_is(profiles):
+    """Of `torch.set_default_device("cuda")`: here `meta`, which has no numbers."""
+    dimmer, light = dimmagen.Dimmer.from_profile(profiles["camera"]), torch.full((2, 3, 8, 8), 0.5)
+    torch.manual_seed(6)
+    expected = dimmer(light)
+    torch.manual_seed(6)
+    with torch.device("meta"):
+        assert torch.equal(dimmer(light), expected)
+
+
 def test_a_single_image_or_a_missing_draw_is_refused(profiles):
     online = dimmagen.Dimmer.from_profile(profiles["camera"])
     with pytest.raises(UsageError, match="batch"):

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -30,7 +31,19 @@ def test_labels_of_another_set_are_refused(labelled, tmp_path):
 
 MISTAKES = {
     "other size": (lambda d: d["images"][0].update(width=99), "for 99x256 pixels, the photo has 264x256"),
-    "no category": (lambda d: d["annotations"][0].update(category_id=4), "annotation 1.*KeyError: 4"),
+    "no category": (
+        lambda d: d["annotations"][0].update(category_id=4),
+        "annotation 1: its category 4 is not among",
+    ),
+    "category as text": (
+        lambda d: d["annotations"][0].update(category_id="3"),
+        "annotation 1: its category '3' is not among",
+    ),
+    "one id for two images": (lambda d: d["images"][1].update(id=100), "two images have the id 100"),
+    "one id for two categories": (
+        lambda d: d["categories"].append({"id": 3, "name": "dog"}),
+        "two categories have the id 3",
+    ),
     "negative box": (lambda d: d["annotations"][0].update(bbox=[1, 2, -3, 4]), "annotation 1: its bbox"),
     "text box": (lambda d: d["annotations"][0].update(bbox="abcd"), "annotation 1: its bbox is not a list"),
     "NaN": (lambda d: d["annotations"][0].update(bbox=[1e999, 1, 1, 1]), "finite"),
@@ -50,6 +63,20 @@ MISTAKES = {
     "twice": (lambda d: d["images"].append(dict(d["images"][0], id=7)), "same file_name"),
     "no images": (lambda d: d.pop("images"), "is not an annotation file of COCO"),
 }
+
+
+def test_what_an_annotation_file_has_twice_alike_is_used_once(labelled, tmp_path):
+    """As a list that was concatenated has it."""
+
+    def doubled(document):
+        for part in ("images", "categories"):
+            document[part] += [dict(one) for one in document[part]]
+
+    labels = changed(labelled, tmp_path, doubled)
+    make_dataset("linear", [str(labelled / "photos")], tmp_path / "out", labels=labels, samples_per_shard=3)
+    make(labelled, tmp_path / "plain", "coco")
+    shard = "shards/train-00000.tar"
+    assert (tmp_path / "out" / shard).read_bytes() == (tmp_path / "plain" / shard).read_bytes()
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -88,6 +115,12 @@ def test_hostile_label_files_are_refused(labelled, tmp_path):
             make(tmp_path / "labelled", tmp_path / "out", "voc")
     (tmp_path / "labelled/masks/photo00.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     with pytest.raises(DimmagenError, match="not a PNG"):
+        make(tmp_path / "labelled", tmp_path / "out", "masks")
+    noise = np.random.default_rng(0).integers(0, 9, (256, 264), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "labelled/masks/photo00.png")
+    whole = (tmp_path / "labelled/masks/photo00.png").read_bytes()
+    (tmp_path / "labelled/masks/photo00.png").write_bytes(whole[:-900] + bytes(900))
+    with pytest.raises(DimmagenError, match="its pixels have another checksum"):
         make(tmp_path / "labelled", tmp_path / "out", "masks")
     Image.new("RGB", (264, 256)).save(tmp_path / "labelled/masks/photo00.png")
     with pytest.raises(DimmagenError, match="mode RGB, not of one channel"):

@@ -71,6 +71,12 @@ def test_other_photos_are_refused_with_what_differs_and_nothing_is_written(folde
     assert not (tmp_path / "again").exists()
 
 
+def test_a_place_that_cannot_be_written_to_is_refused_before_a_photo_is_scanned(folder, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UsageError, match="file/again cannot be written to"):
+        open_reproduction(str(folder / "out"), [str(tmp_path / "nowhere")], out=str(tmp_path / "file/again"))
+
+
 def test_a_subset_is_refused_before_a_photo_is_scanned(folder, tmp_path):
     write_subset(open_pairs(str(folder / "out")), Selection(gamma=(0, 99)), str(tmp_path / "subset"))
     with pytest.raises(UsageError, match="describes a subset or a merge"):

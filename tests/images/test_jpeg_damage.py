@@ -125,6 +125,19 @@ def test_a_progressive_photo_that_lacks_scans_and_its_end_is_unreadable():
         decode_rgb8(before_last, color_managed=True)
 
 
+def test_a_progressive_photo_that_lost_a_whole_scan_is_unreadable():
+    """The others are whole, and Pillow shows gray, or coarse pixels, without an error."""
+    whole = jpeg(progressive=True)
+    places = [place for place in range(len(whole)) if whole.startswith((b"\xff\xc4", b"\xff\xda"), place)]
+    scans = [place for place in places if whole[place + 1] == 0xDA]
+    assert len(scans) == 10
+    assert state_of(whole) == ("", False)
+    for scan in (0, 1, 3, 5):  # the means, a first pass over details, and one of those that refine them
+        lost = whole[: scans[scan]] + whole[min(place for place in places if place > scans[scan]) :]
+        with pytest.raises(ImageError, match="is damaged"):
+            decode_rgb8(lost, color_managed=True)
+
+
 def in_three_scans(pixels):
     """A JPEG that has a scan for each channel, of three gray ones."""
     channels = [jpeg(np.asarray(one)) for one in Image.fromarray(pixels).convert("YCbCr").split()]

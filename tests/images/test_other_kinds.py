@@ -1,4 +1,5 @@
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -89,6 +90,30 @@ def test_a_tiff_of_16_bit_planes_is_read_right_or_refused():
     np.testing.assert_array_equal(codec.decode_rgb8(planes_of_16_bits("zlib"))[0], PHOTO)
     with pytest.raises(codec.ImageError, match="channels apart"):
         codec.decode_rgb8(planes_of_16_bits(None))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"rowsperstrip": 16},
+        {"rowsperstrip": 60},
+        {"tile": (16, 16)},
+        {"rowsperstrip": 16, "planarconfig": "separate"},
+    ],
+)
+def test_a_tiff_with_too_few_strips_or_tiles_for_its_pixels_is_no_picture(options):
+    """Pillow leaves the pixels of the others black, or takes those of another channel."""
+    file = io.BytesIO()
+    is_apart = "planarconfig" in options
+    pixels = np.moveaxis(PHOTO, 2, 0) if is_apart else PHOTO
+    tifffile.imwrite(file, pixels, photometric="rgb", **options)
+    whole = file.getvalue()
+    np.testing.assert_array_equal(codec.decode_rgb8(whole)[0], PHOTO)
+    height = struct.pack("<HHII", 257, 4, 1, len(PHOTO))
+    assert whole.count(height) == 1
+    with pytest.raises(codec.ImageError, match="fewer strips or tiles than its pixels need") as refused:
+        codec.decode_rgb8(whole.replace(height, struct.pack("<HHII", 257, 4, 1, 250)))
+    assert refused.value.rule == "unreadable"
 
 
 @pytest.mark.parametrize("hidden", [1, 257 * int(PHOTO[0, 0, 0])])

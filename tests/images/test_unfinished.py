@@ -57,6 +57,20 @@ def test_a_file_that_lacks_a_piece_in_its_middle_is_no_picture(file_format):
         decode_rgb8(data[:middle] + bytes(lost) + data[middle + lost :])
 
 
+@pytest.mark.parametrize("piece", [bytes, lambda size: b"\xff" * size, np.random.default_rng(0).bytes])
+@pytest.mark.parametrize("start", [0.02, 0.4, 0.75, 0.98])
+def test_a_png_with_other_bytes_among_its_pixels_is_no_picture(start, piece):
+    """Pillow checks no pixels: of the zeros at the end of an interrupted download it makes some."""
+    data = file_of(Image.fromarray(photos.coffee()[:200, :300]), "PNG")
+    start = int(start * len(data))
+    for size in (1, len(data) - 12 - start):
+        damaged = data[:start] + piece(size) + data[start + size :]
+        if damaged != data:
+            with pytest.raises(ImageError) as refused:
+                decode_rgb8(damaged, color_managed=True)
+            assert refused.value.rule == "unreadable"
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("level", [0, 255])
 @pytest.mark.parametrize("is_below", [False, True])

@@ -37,6 +37,21 @@ def test_each_image_has_a_draw_and_torchs_seed_and_the_parameters_repeat_them():
     assert torch.equal(module(BATCH), dark)
 
 
+@pytest.mark.parametrize("same_on_batch", [False, True])
+def test_an_empty_batch_stays_empty_as_with_kornias_own(same_on_batch):
+    module = LowLight("lol3").for_kornia(same_on_batch)
+    assert module(torch.zeros(0, 3, 8, 6)).shape == (0, 3, 8, 6)
+    assert module.last_draws() == []
+
+
+def test_draws_are_in_the_main_memory_whatever_torchs_default_device_is():
+    """Of `torch.set_default_device("cuda")`: here `meta`, which has no numbers."""
+    module = LowLight("lol3").for_kornia()
+    with torch.device("meta"):
+        module._params = module.forward_parameters((2, 3, 8, 8))
+        assert len(set(module.last_draws())) == 2
+
+
 def test_boxes_and_masks_stay_in_a_sequence():
     boxes, mask = torch.tensor([[[1.0, 2, 9, 5]]] * 4), torch.zeros(4, 1, 24, 32)
     mask[:, :, 2:5, 1:9] = 1

@@ -85,10 +85,39 @@ def test_without_a_key_arrays_draw_from_numpy_and_tensors_from_torch():
     assert np.array_equal(low_light(LIGHT), arrays[0]), "tensors must not advance numpy's generator"
 
 
+def test_draws_and_steps_are_in_the_main_memory_whatever_torchs_default_device_is():
+    """Of `torch.set_default_device("cuda")`, which no forked worker can use: here `meta`."""
+    light = torch.full((3, 8, 8), 0.5)
+
+    def made() -> tuple[int, torch.Tensor]:
+        torch.manual_seed(4)
+        transform = made_transform(level=lambda step: 1.0 / (1 + step))
+        transform.step = 3
+        return transform.step, transform(light)
+
+    step, dark = made()
+    with torch.device("meta"):
+        found = made()
+    assert found[0] == step == 3
+    assert torch.equal(found[1], dark)
+
+
 def test_each_image_of_a_batch_has_a_draw_of_its_own():
     dark, draws = LowLight("lol3", return_draw=True)(np.stack([LIGHT] * 3))
     assert len({draw.draw.gamma for draw in draws}) == 3
     assert not np.array_equal(dark[0], dark[1])
+
+
+@pytest.mark.parametrize(
+    "empty", [np.zeros((0, 8, 6, 3), np.uint8), torch.zeros(0, 3, 8, 6), torch.zeros(0, 3, 8, 6).half()]
+)
+def test_an_empty_batch_gives_an_empty_batch(empty):
+    """The last part of a split, or the crops of an image in which a detector found nothing."""
+    dark, light = LowLight("lol3", pairs=True)(empty)
+    assert (dark.shape, dark.dtype) == (light.shape, light.dtype) == (empty.shape, empty.dtype)
+    assert LowLight("lol3", return_draw=True)(empty, key=[])[1] == []
+    clips = empty[:, None]
+    assert LowLight("lol3", clips=True)(clips).shape == clips.shape
 
 
 @pytest.mark.parametrize("profile", ["lol3", "linear", "lid", ["lol3", "gamma"]])
@@ -296,6 +325,7 @@ MISTAKES = {
     "PIL RGBA": (Image.fromarray(LIGHT).convert("RGBA"), "mode RGBA"),
     "clip without clips": (np.zeros((2, 2, 4, 4, 3), np.uint8), "clips=True"),
     "empty": (np.zeros((0, 4, 3), np.uint8), r"shape \(0, 4, 3\)"),
+    "batch of empty images": (torch.zeros(2, 3, 0, 4), r"shape \(2, 3, 0, 4\)"),
     "nothing": ({"label": 3}, "no image among"),
     "mixed sizes as objects": (np.array([LIGHT, None], dtype=object), "shape"),
 }

@@ -28,8 +28,8 @@ CAST_PAIRS = 4.0  # for which the prior counts that a camera has no colour cast 
 def camera_cast(balances: np.ndarray) -> np.ndarray:
     """The camera's own white balance.
 
-    Scenes differ more in their white balance than cameras, and a few of them much more: three pairs of one room
-    under one lamp agree, and are all red. So the mean is pulled towards 0, and a scene counts less the
+    Scenes differ more in their white balance than cameras, and a few of them much more: three pairs of one
+    room under one lamp agree, and are all red. So the mean is pulled towards 0, and a scene counts less the
     further it is from the cast, as with a bivariate Student's t of the scales by prior knowledge.
 
     Args:

@@ -40,8 +40,8 @@ class CocoLabels:
         try:
             document = storage.read_json(path)
             images, annotations = document["images"], document["annotations"]
-            self._categories = {whole_number(one["id"]): dict(one) for one in document["categories"]}
-            self._images = {whole_number(one["id"]): dict(one) for one in images}
+            self._categories = _by_id(path, "categories", document["categories"])
+            self._images = _by_id(path, "images", images)
             self._annotations: dict[int, list[dict]] = {}
             for one in annotations:
                 self._annotations.setdefault(whole_number(one["image_id"]), []).append(one)
@@ -100,7 +100,9 @@ class CocoLabels:
     def _annotation(self, one: Mapping[str, Any], width: int, height: int) -> Annotation:
         where = f"{self.path}, annotation {one.get('id', '?')}"
         try:
-            category = self._categories[one["category_id"]]
+            category = self._categories.get(one["category_id"])
+            if category is None:
+                raise broken(where, f"its category {one['category_id']!r} is not among the categories")
             polygons, mask = _segmentation(one.get("segmentation") or [], width, height)
             return annotation(
                 where,
@@ -118,6 +120,16 @@ class CocoLabels:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise broken(where, f"it cannot be used ({type(error).__name__}: {error})") from error
+
+
+def _by_id(path: str, what: str, entries: list[Mapping[str, Any]]) -> dict[int, dict[str, Any]]:
+    """Images or categories by their `id`, which files that were joined may have for two of them."""
+    found: dict[int, dict[str, Any]] = {}
+    for one in entries:
+        number = whole_number(one["id"])
+        if found.setdefault(number, dict(one)) != one:
+            raise broken(path, f"two {what} have the id {number}")
+    return found
 
 
 def _segmentation(value: Any, width: int, height: int) -> tuple[list, dict[str, Any] | None]:

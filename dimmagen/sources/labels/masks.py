@@ -10,6 +10,7 @@ from PIL import Image
 from dimmagen.images.codec import encode_mask_png
 from dimmagen.images.pillow_settings import default_settings
 from dimmagen.images.pillow_warnings import ignored_warnings
+from dimmagen.images.png_damage import png_damage
 from dimmagen.sources.labels.annotations import broken
 from dimmagen.sources.labels.files import LabelFiles
 from dimmagen.sources.labels.geometry import Move
@@ -62,6 +63,8 @@ def moved_mask(data: bytes, move: Move, where: str) -> bytes:
 
 
 def _opened(data: bytes, where: str) -> Image.Image:
+    if damage := png_damage(data):
+        raise broken(where, f"it {damage}")
     try:
         with ignored_warnings(), default_settings():
             image = Image.open(io.BytesIO(data), formats=("PNG",))

@@ -53,7 +53,7 @@ def test_workers_look_for_modules_in_the_working_directory_only_where_this_proce
 
 
 def test_ray_is_connected_again_only_after_it_has_been_left(monkeypatch):
-    """On a busy machine, leaving it takes longer than a run waits: between scanning and dimming, for example."""
+    """On a busy machine, leaving it takes longer than a run waits: between scanning and dimming, say."""
     leaving = Event()
     shutdown = Thread(target=leaving.wait, daemon=True)
     shutdown.start()
