@@ -46,7 +46,7 @@ def refuse_readers_without_means(readers: int, parameter: str) -> None:
 
 @contextmanager
 def shared_memory_for(parameter: str) -> Iterator[None]:
-    """Turn torch's errors of a full shared memory inside the block into one that says what to do.
+    """Turn torch's errors of a full shared memory, or too many open files, into ones that say what to do.
 
     Args:
         parameter: as for :func:`refuse_readers_without_means`.
@@ -54,6 +54,14 @@ def shared_memory_for(parameter: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # also of a reader that was killed, by SIGBUS for one
+        if "Too many open files" in str(error):
+            raise DimmagenError(
+                "this process has too many open files: each tensor of a batch that is kept is one",
+                "keep fewer batches, or copies of their tensors (`clone()`), raise the limit (ulimit -n), or "
+                f"give `{parameter}=0`",
+                code="machine",
+                parameter=parameter,
+            ) from error
         if "shared memory" not in str(error):
             raise
         raise _no_shared_memory("is full", parameter) from error

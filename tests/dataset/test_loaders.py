@@ -2,6 +2,7 @@
 
 import multiprocessing.util
 import pickle
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -124,6 +125,29 @@ def test_workers_that_cannot_hand_over_their_batches_are_refused_and_not_waited_
         dimmagen.pair_loader(tiny.out, batch_size=1, workers=1)
     assert str(tmp_path) in str(refused.value)
     assert (refused.value.code, refused.value.fields["parameter"]) == ("machine", "workers")
+
+
+@pytest.mark.needs("shm", "limits")
+def test_more_batches_than_this_process_may_have_open_say_what_to_do(tiny):
+    """Each tensor of a batch from a worker is an open file: a list of a hundred batches has too many."""
+    program = (
+        "import resource, sys, dimmagen\n"
+        "if __name__ == '__main__':\n"
+        "    loader = dimmagen.pair_loader(\n"
+        "        sys.argv[1], batch_size=1, crop=4, workers=1, persistent_workers=True)\n"
+        "    kept = [*loader]\n"
+        "    resource.setrlimit(resource.RLIMIT_NOFILE, (99, 99))\n"
+        "    try:\n"
+        "        for _ in range(30):\n"
+        "            kept += loader\n"
+        "    except dimmagen.DimmagenError as error:\n"
+        "        print(error.code, error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, tiny.out], capture_output=True, text=True, timeout=300
+    )
+    assert done.stdout.startswith("machine this process has too many open files"), done.stderr
+    assert "ulimit -n" in done.stdout
 
 
 @pytest.mark.needs("shm")
