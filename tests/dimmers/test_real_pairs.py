@@ -181,9 +181,7 @@ def test_a_broken_link_is_no_missing_pair(folder):
         (folder / side / "9.png").unlink()
         (folder / side / "9.png").symlink_to("nowhere")
     for path in (folder, f"{folder}/low/{{n}}.png -> {folder}/high/{{n}}.png"):
-        with pytest.raises(
-            DimmagenError, match=r"low.9\.png, .*high.9\.png: is a broken link"
-        ):
+        with pytest.raises(DimmagenError, match=r"low.9\.png, .*high.9\.png: is a broken link"):
             load_pairs(path)
 
 
