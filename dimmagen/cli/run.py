@@ -66,6 +66,8 @@ def run(recipe: Path, changes: tuple[str, ...], only: tuple[str, ...], dry_run: 
         chosen[name] = _checked(words)
     if not dry_run:
         loaded.refuse_missing_inputs(chosen)
+        for words in chosen.values():
+            _refuse_missing_packages(words)
     results = []
     for words in chosen.values():
         echo(f"dimmagen {shlex.join(words)}", bold=True)
@@ -93,6 +95,20 @@ def _checked(words: list[str]) -> list[str]:
         elif not (isinstance(parameter.type, click.Path) and parameter.type.exists):
             parameter.type_cast_value(context, given[parameter.name])
     return [*words[: len(words) - len(rest)], *rest]
+
+
+def _refuse_missing_packages(words: list[str]) -> None:
+    """Refuse a step whose network or loggers need a package that is missing, before hours of other steps."""
+    context, rest = _context(words)
+    given, _, _ = context.command.make_parser(context).parse_args(list(rest))
+    if "architecture" in given:
+        from dimmagen.enhance.network import ARCHITECTURES
+
+        ARCHITECTURES[given["architecture"]].require_packages()
+    if "loggers" in given:
+        from dimmagen.enhance.loggers import require_loggers
+
+        require_loggers(given["loggers"])
 
 
 def _context(words: list[str]) -> tuple[click.Context, list[str]]:

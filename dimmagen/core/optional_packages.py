@@ -1,6 +1,6 @@
 """Packages that only some features need: the extras of dimmagen."""
 
-from dimmagen.core.errors import UsageError
+from dimmagen.core.errors import UsageError, Ways
 
 
 def missing_package(what: str, package: str, extra: str, error: Exception, instead: str = "") -> UsageError:
@@ -21,7 +21,7 @@ def missing_package(what: str, package: str, extra: str, error: Exception, inste
     install = f"pip install {'' if absent else '--upgrade '}'dimmagen[{extra}]'"
     return UsageError(
         f"{what} the package {package}{why}",
-        f"{install}, or {instead}" if instead else install,
+        Ways.of(install, instead) if instead else install,
         code="missing-package",
         package=package,
     )

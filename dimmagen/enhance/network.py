@@ -38,6 +38,7 @@ class Architecture:
         finetuning_rate: for fine-tuning.
         inputs_of: whose histogram and whose change of lightness training gives it by default: those of the
             `crop` or of the whole `image`; see benchmarks/evidence.md.
+        require_packages: raises a UsageError where an optional package that `build` imports is missing.
     """
 
     build: Callable[[], nn.Module]
@@ -47,6 +48,7 @@ class Architecture:
     learning_rate: float
     finetuning_rate: float
     inputs_of: Literal["crop", "image"] = "crop"
+    require_packages: Callable[[], Any] = tuple
 
 
 class EnhancementNetwork(nn.Module):
@@ -194,13 +196,17 @@ def sine_cosine(condition: Tensor, width: int) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
-def _diffusers_unet(widths: Sequence[int]) -> nn.Module:
-    """The paper's UNet with these channels per level."""
+def _diffusers() -> Any:
     try:
-        diffusers = importlib.import_module("diffusers")
+        return importlib.import_module("diffusers")
     except Exception as error:
         instead = 'use `architecture="compact"`'
         raise missing_package("this architecture needs", "diffusers", "train", error, instead) from None
+
+
+def _diffusers_unet(widths: Sequence[int]) -> nn.Module:
+    """The paper's UNet with these channels per level."""
+    diffusers = _diffusers()
     _ignore_broken_torchvision()
 
     class UNet(diffusers.UNet2DModel):  # type: ignore[name-defined]
@@ -271,12 +277,24 @@ ARCHITECTURES.register("compact")(
 )
 ARCHITECTURES.register("small")(
     Architecture(
-        partial(_diffusers_unet, (64, 96, 128, 192)), 8, 32, 5000, learning_rate=1e-5, finetuning_rate=1e-5
+        partial(_diffusers_unet, (64, 96, 128, 192)),
+        8,
+        32,
+        5000,
+        learning_rate=1e-5,
+        finetuning_rate=1e-5,
+        require_packages=_diffusers,
     )
 )
 ARCHITECTURES.register("paper")(
     Architecture(
-        partial(_diffusers_unet, (64, 128, 256, 384)), 8, 32, 5000, learning_rate=1e-5, finetuning_rate=1e-5
+        partial(_diffusers_unet, (64, 128, 256, 384)),
+        8,
+        32,
+        5000,
+        learning_rate=1e-5,
+        finetuning_rate=1e-5,
+        require_packages=_diffusers,
     )
 )
 

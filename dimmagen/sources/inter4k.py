@@ -25,7 +25,7 @@ def _decoder() -> ModuleType:
     try:
         from dimmagen.sources import video
     except Exception as error:
-        instead = "leave out the source `inter4k`"
+        instead = "leave out the source inter4k"
         raise missing_package("clips need", "av", "video", error, instead) from error
     return video
 

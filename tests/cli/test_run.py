@@ -1,6 +1,7 @@
 """Recipes: `dimmagen run`, and `--recipe` of a single command."""
 
 import json
+import sys
 
 import pytest
 
@@ -225,3 +226,22 @@ def test_an_option_with_the_name_of_a_command_is_an_option(run, place, tmp_path)
     assert "'onyx' is not" in run("enhance", "--recipe", tmp_path / "options.yaml")[2]
     (tmp_path / "recipe.yaml").write_text("enhance:\n  network: network\n  export: [onnx, model.onnx]\n")
     assert "--export onnx model.onnx" in run("run", tmp_path / "recipe.yaml", "--dry-run")[1]
+
+
+@pytest.mark.parametrize(
+    ("option", "package", "extra"),
+    [("architecture: paper", "diffusers", "train"), ("logger: [mlflow]", "mlflow", "mlflow")],
+)
+def test_a_package_that_a_step_needs_is_there_before_the_first_step(
+    option, package, extra, run, place, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        f"dim:\n  profile: linear\n  source: sample\n  shards: {tmp_path}/out\n"
+        f"train:\n  data: {tmp_path}/out\n  out: {tmp_path}/run\n  {option}\n"
+    )
+    code, _, err = run("run", recipe)
+    assert code == 2
+    assert err.endswith(f"the package {package}: pip install 'dimmagen[{extra}]'\n")
+    assert not (tmp_path / "out").exists()

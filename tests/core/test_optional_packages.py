@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from dimmagen.core.errors import UsageError
+from dimmagen.core.optional_packages import missing_package
 from dimmagen.core.storage.s3 import S3
 
 
@@ -42,3 +43,10 @@ def test_a_package_that_is_there_and_fails_is_told_with_the_reason(
     assert f"the package s3fs, which is installed but fails ({reason}" in str(caught.value)
     assert str(caught.value).endswith("pip install --upgrade 'dimmagen[s3]'")
     assert caught.value.code == "missing-package"
+
+
+def test_what_can_be_done_instead_is_a_way_of_its_own():
+    """A command without the argument leaves it out."""
+    error = missing_package("it needs", "a", "b", ModuleNotFoundError(name="a"), "use `one`")
+    assert str(error) == "it needs the package a: pip install 'dimmagen[b]', or use `one`"
+    assert error.todo.only(lambda way: "`" not in way) == "pip install 'dimmagen[b]'"

@@ -258,7 +258,7 @@ def test_without_pyav_a_clip_ends_the_run_with_the_extra_and_a_photo_does_not(cl
     monkeypatch.delitem(sys.modules, "dimmagen.sources.video", raising=False)
     monkeypatch.delattr("dimmagen.sources.video", raising=False)
     expected = (
-        r"^clips need the package av: pip install 'dimmagen\[video\]', or leave out the source `inter4k`$"
+        r"^clips need the package av: pip install 'dimmagen\[video\]', or leave out the source inter4k$"
     )
     with pytest.raises(UsageError, match=expected) as raised:
         build_mixhq([f"inter4k={clips}"], dry_run=True)
