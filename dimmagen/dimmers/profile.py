@@ -22,6 +22,7 @@ from dimmagen.dimmers.base import DIMMERS, DimmerModel
 from dimmagen.dimmers.profile_folders import (
     BUNDLED,
     VERSION_MARK,
+    folder_of_model,
     is_name,
     saved_profile_names,
     user_profiles_folder,
@@ -88,7 +89,7 @@ class Profile:
                 kind="model",
                 name=kind,
             )
-        found = DIMMERS[kind]
+        found, entry = DIMMERS[kind], self.models[kind]
         if compat not in found.compats:
             raise UsageError(
                 f"the model {kind} has no {compat} behaviour",
@@ -97,7 +98,8 @@ class Profile:
                 parameter="compat",
                 value=compat,
             )
-        return found.load(self.folder, dict(self.models[kind]["settings"]), compat)
+        folder = self.folder and folder_of_model(self.folder, entry["files"])
+        return found.load(folder, dict(entry["settings"]), compat)
 
 
 def profile_names() -> list[str]:

@@ -1,6 +1,7 @@
 """Where saved profiles are, and their names; imported in a moment, for completion in a shell."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 BUNDLED = Path(__file__).parent / "bundled"
@@ -23,6 +24,17 @@ def saved_profile_names() -> list[str]:
     ]
     # A hidden folder is one that is being saved, `lol3@1` an earlier version of a bundled profile.
     return sorted({name for name in folders if is_name(name) and VERSION_MARK not in name})
+
+
+def folder_of_model(folder: Path, files: Iterable[str]) -> Path:
+    """The folder of a profile's model, whose files are named.
+
+    An earlier version of a bundled profile holds only the models that are not those of the current one, whose
+    SHA-256 its `profile.json` has as well: former fits of the camera model have the MDN of today.
+    """
+    current = folder.with_name(folder.name.partition(VERSION_MARK)[0])
+    is_earlier = folder.parent == BUNDLED and folder != current
+    return current if is_earlier and not any((folder / file).is_file() for file in files) else folder
 
 
 def is_name(text: str) -> bool:

@@ -11,7 +11,7 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.git_lfs import refuse_pointer
 from dimmagen.core.text import one_line
 from dimmagen.dimmers.base import DIMMERS
-from dimmagen.dimmers.profile_folders import is_name
+from dimmagen.dimmers.profile_folders import folder_of_model, is_name
 
 SCHEMA = 2  # since 2 the camera model has black offsets, skew and tails of chroma
 READABLE_SCHEMAS = (1, 2)
@@ -83,7 +83,8 @@ def read_profile_json(folder: Path) -> StoredProfile:
         )
     _refuse_unknown(folder, found.models)
     _refuse_unsafe(folder, files)
-    _refuse_changed(folder, files)
+    for entry in found.models.values():
+        _refuse_changed(folder_of_model(folder, entry["files"]), entry["files"])
     if fingerprint_of(found.default_model, found.models) != found.fingerprint:
         raise DimmagenError(f"{path} was changed after it was saved", _TODO, code="damaged", path=str(path))
     return found
