@@ -83,8 +83,7 @@ def read_profile_json(folder: Path) -> StoredProfile:
         )
     _refuse_unknown(folder, found.models)
     _refuse_unsafe(folder, files)
-    for entry in found.models.values():
-        _refuse_changed(folder_of_model(folder, entry["files"]), entry["files"])
+    _refuse_changed(folder, found.models)
     if fingerprint_of(found.default_model, found.models) != found.fingerprint:
         raise DimmagenError(f"{path} was changed after it was saved", _TODO, code="damaged", path=str(path))
     return found
@@ -132,9 +131,14 @@ def _refuse_unsafe(folder: Path, files: Mapping[str, str]) -> None:
         )
 
 
-def _refuse_changed(folder: Path, files: Mapping[str, str]) -> None:
+def _refuse_changed(folder: Path, models: Mapping[str, Mapping]) -> None:
     """Refuse a profile whose files do not have their SHA-256."""
-    for path, sha256 in ((folder / file, sha256) for file, sha256 in files.items()):
+    wanted = {
+        folder_of_model(folder, entry["files"]) / file: sha256
+        for entry in models.values()
+        for file, sha256 in entry["files"].items()
+    }
+    for path, sha256 in wanted.items():
         is_whole = path.is_file() and path.stat().st_size <= _MAX_FILE
         if not is_whole or hashing.sha256(path.read_bytes()) != sha256:
             refuse_pointer(str(path))
