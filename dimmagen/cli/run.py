@@ -104,7 +104,8 @@ def _refuse_missing_packages(words: list[str]) -> None:
     if "architecture" in given:
         from dimmagen.enhance.network import ARCHITECTURES
 
-        ARCHITECTURES[given["architecture"]].require_packages()
+        if require := ARCHITECTURES[given["architecture"]].require_packages:
+            require()
     if "loggers" in given:
         from dimmagen.enhance.loggers import require_loggers
 

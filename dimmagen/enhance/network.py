@@ -38,7 +38,8 @@ class Architecture:
         finetuning_rate: for fine-tuning.
         inputs_of: whose histogram and whose change of lightness training gives it by default: those of the
             `crop` or of the whole `image`; see benchmarks/evidence.md.
-        require_packages: raises a UsageError where an optional package that `build` imports is missing.
+        require_packages: raises a UsageError where an optional package that `build` imports is missing; None
+            if it imports none.
     """
 
     build: Callable[[], nn.Module]
@@ -48,7 +49,7 @@ class Architecture:
     learning_rate: float
     finetuning_rate: float
     inputs_of: Literal["crop", "image"] = "crop"
-    require_packages: Callable[[], Any] = tuple
+    require_packages: Callable[[], object] | None = None
 
 
 class EnhancementNetwork(nn.Module):
@@ -275,28 +276,18 @@ ARCHITECTURES.register("compact")(
         inputs_of="image",
     )
 )
-ARCHITECTURES.register("small")(
-    Architecture(
-        partial(_diffusers_unet, (64, 96, 128, 192)),
-        8,
-        32,
-        5000,
-        learning_rate=1e-5,
-        finetuning_rate=1e-5,
-        require_packages=_diffusers,
+for _name, _widths in (("small", (64, 96, 128, 192)), ("paper", (64, 128, 256, 384))):
+    ARCHITECTURES.register(_name)(
+        Architecture(
+            partial(_diffusers_unet, _widths),
+            8,
+            32,
+            5000,
+            learning_rate=1e-5,
+            finetuning_rate=1e-5,
+            require_packages=_diffusers,
+        )
     )
-)
-ARCHITECTURES.register("paper")(
-    Architecture(
-        partial(_diffusers_unet, (64, 128, 256, 384)),
-        8,
-        32,
-        5000,
-        learning_rate=1e-5,
-        finetuning_rate=1e-5,
-        require_packages=_diffusers,
-    )
-)
 
 
 def parameter_count(network: nn.Module) -> int:

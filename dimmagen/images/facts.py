@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from dimmagen.core.errors import DimmagenError
 
+INSTALL = "pip install"  # a reason with these words says what to do
+
 
 class ImageError(DimmagenError):
     """An image that cannot be converted to 8-bit RGB.
@@ -30,7 +32,7 @@ def remedy(reasons: Iterable[str], otherwise: str) -> str:
         reasons: those of :class:`ImageError`.
         otherwise: what else is to be done.
     """
-    return "" if all("pip install" in reason for reason in reasons) else otherwise
+    return "" if all(INSTALL in reason for reason in reasons) else otherwise
 
 
 @dataclass(frozen=True, slots=True)

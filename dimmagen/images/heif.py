@@ -11,6 +11,7 @@ from types import ModuleType
 from PIL import Image
 
 from dimmagen.core.environment import package_version
+from dimmagen.images.facts import INSTALL
 
 _PACKAGES = ("pi_heif", "pillow_heif")
 _BRANDS = frozenset(
@@ -47,9 +48,9 @@ def open_heif(data: bytes) -> Image.Image:
     package, reader, fault = _package()
     if reader is None:
         if not package:
-            raise NoReaderError("is a HEIC picture: to read it, pip install 'dimmagen[heif]'")
+            raise NoReaderError(f"is a HEIC picture: to read it, {INSTALL} 'dimmagen[heif]'")
         fails = f"is a HEIC picture, and {package} is installed but fails ({fault})"
-        raise NoReaderError(f"{fails}: pip install --force-reinstall {package}")
+        raise NoReaderError(f"{fails}: {INSTALL} --force-reinstall {package}")
     return reader.HeifImageFile(io.BytesIO(data))
 
 
