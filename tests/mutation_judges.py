@@ -49,6 +49,7 @@ _OTHERS = {
     "generate.replay": ("tiny_replays",),
     "generate.reproducing": ("tiny_reproducing",),
     "generate.resume": ("dataset_folder", "resume", "tiny_runs"),
+    "generate.run_notes": ("dataset_folder", "resume", "tiny_runs"),
     "generate.run": ("pair", "tiny_runs", "derived/tiny_files::test_the_files_with_labels"),
     "generate.run_plan": ("pair", "tiny_runs", "growing/tiny_additions"),
     "generate.subset": ("derived/tiny_subsets",),

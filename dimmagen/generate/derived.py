@@ -175,7 +175,7 @@ def write_derived(
                 if name not in complete:
                     samples = (one.sample() for one in part)
                     complete[name] = write_pair_shard(folder.out, name, samples, on_pair)
-                    folder.add(run, complete[name])
+                    folder.notes.add(run, complete[name])
                 shards.append(complete[name])
         by_source, extensions = lights.by_source(), lights.extensions
         return finalize_dataset(folder, run, command, by_source, extensions, _rejected(sets), shards)

@@ -4,7 +4,6 @@ During a run, `.dimmagen/` holds `run.json` (the settings), a record for each co
 Once `manifest.json` is written it contains all of that, and `.dimmagen/` is removed.
 """
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,16 +20,15 @@ from dimmagen.core.threads import ordered_map
 from dimmagen.dataset.card import CARD, SHEET
 from dimmagen.dataset.command_line import choices_of
 from dimmagen.dataset.croissant import CROISSANT, croissant_of
-from dimmagen.dataset.manifest import MANIFEST, Manifest, Run, ShardEntry, changes
+from dimmagen.dataset.manifest import MANIFEST, Manifest, Run, changes
 from dimmagen.dataset.writer import ShardRecord
 from dimmagen.generate.previous_run import PreviousRun, refusal
+from dimmagen.generate.run_notes import RECORDS, RunNotes, record_files, stem_of
 
 ResumeMode = Literal["if-possible", "always", "never"]
 
-_RUN, _RECORDS = "run.json", "records"
 REJECTED = "rejected/candidates.parquet"
 _DISK_READS, _REQUESTS = 4, 16  # files that are read at a time, on a disk and behind a URL
-_CHOICES = "choices"  # in the note of a run
 # What runs write in the folders that :meth:`DatasetFolder.begin` clears.
 _OURS = {
     "shards": re.compile(r"train-[0-9]{5,}\.tar"),
@@ -50,6 +48,7 @@ class DatasetFolder:
     def __init__(self, out: str, discards: bool = True) -> None:
         self.out = out
         self.discards = discards
+        self.notes = RunNotes(out)
         self._refused: UsageError | None = None
 
     @contextmanager
@@ -64,8 +63,8 @@ class DatasetFolder:
                 yield
             finally:
                 with suppress(DimmagenError, OSError):  # what the block raised counts; a later run removes it
-                    if not storage.exists(self._state(_RUN)):  # no run was begun here, or it is finished
-                        self._remove_state()
+                    if not self.notes.exist():  # no run was begun here, or it is finished
+                        self.notes.remove()
 
     def complete_shards(
         self, run: Run, resume: ResumeMode, choices: Mapping[str, Any] | None = None
@@ -106,14 +105,14 @@ class DatasetFolder:
             return None
         self.remove_unfinished()
         if not self.is_growing():
-            self._remove_state()
+            self.notes.remove()
         return manifest
 
     def _is_whole(self, manifest: Manifest, complete: Mapping[str, ShardRecord]) -> bool:
         """Whether all shards are complete, and what lies beside them is there as the manifest names it."""
         beside = (storage.join(self.out, name) for name in (CARD, LAYOUT, SHEET, CROISSANT))
         return (
-            all(_stem(entry) in complete for entry in manifest.shards)
+            all(stem_of(entry) in complete for entry in manifest.shards)
             and all(map(storage.exists, beside))
             and self._are_intact(entry.record() for entry in manifest.files)
         )
@@ -131,7 +130,7 @@ class DatasetFolder:
         self.refuse_changed(base)
         if not self.is_begun(run):
             return {}
-        return self._intact(self._records(run))
+        return self._intact(self.notes.records(run))
 
     def refuse_changed(self, base: Manifest) -> None:
         """Refuse to continue with a data set that is not what it was when it was read.
@@ -160,19 +159,19 @@ class DatasetFolder:
         listed = self._listed()
         self._refuse_foreign(listed)
         self.remove_unfinished()
-        self._begin(run, complete, adds=True)
+        self.notes.begin(run, complete, adds=True)
         self._remove_all_but(_files_of(complete) | _files_in(base), self._listed())
 
     def drop_addition(self, base: Manifest) -> None:
         """Remove what an addition that was stopped has left; the data set is as it was before."""
-        if not storage.exists(self._state(_RUN)):
+        if not self.notes.exist():
             return
         self._refuse_read_only()
         self.remove_unfinished()
         if self.is_begun(base.run):  # it was published, and stopped directly afterwards
             self._finish_growing(base)
         self._remove_all_but(_files_in(base), self._listed())
-        self._remove_state()
+        self.notes.remove()
 
     def _finish_growing(self, manifest: Manifest) -> None:
         """What follows a manifest that has replaced another one: files that are no longer named go."""
@@ -191,24 +190,17 @@ class DatasetFolder:
                 storage.remove(path)
 
     def _listed(self) -> dict[str, list[str]]:
-        folders = ("shards", "metadata", f"{STATE}/{_RECORDS}", "rejected")
+        folders = ("shards", "metadata", RECORDS, "rejected")
         return {name: storage.list_names(storage.join(self.out, name)) for name in folders}
-
-    def _begin(self, run: Run, complete: Mapping[str, ShardRecord], **more: Any) -> None:
-        note = {"settings": run.settings, "environment": run.environment, **more}
-        storage.atomic_write(self._state(_RUN), json.dumps(note, indent=1).encode())
-        for record in complete.values():
-            self.add(run, record)
 
     def is_growing(self) -> bool:
         """Whether the run that was begun here adds to a finished data set, which stays what it is."""
-        if not storage.exists(storage.join(self.out, MANIFEST)) or not storage.exists(self._state(_RUN)):
-            return False
-        return self._note().get("adds") is True
+        has_both = storage.exists(storage.join(self.out, MANIFEST)) and self.notes.exist()
+        return has_both and self.notes.adds()
 
     def is_begun(self, run: Run) -> bool:
         """Whether this folder, as seen from this machine, is the one that the run was begun in."""
-        return storage.exists(self._state(_RUN)) and self._begun().fingerprint == run.fingerprint
+        return self.notes.exist() and self.notes.run().fingerprint == run.fingerprint
 
     def begin(
         self, run: Run, complete: Mapping[str, ShardRecord], choices: Mapping[str, Any] | None = None
@@ -231,7 +223,7 @@ class DatasetFolder:
         listed = self._listed()
         self._refuse_foreign(listed)
         storage.remove_unfinished(storage.join(self.out, "rejected"))  # or the folder cannot be removed
-        self._begin(run, complete, **({} if choices is None else {_CHOICES: dict(choices)}))
+        self.notes.begin(run, complete, choices)
         rejected = [f"rejected/{name}" for name in listed.pop("rejected") if not storage.is_unfinished(name)]
         for name in (MANIFEST, CARD, LAYOUT, SHEET, CROISSANT, *rejected, "rejected"):
             storage.remove(storage.join(self.out, name))
@@ -255,11 +247,6 @@ class DatasetFolder:
                         path=path,
                     )
 
-    def add(self, run: Run, record: ShardRecord) -> None:
-        """Record that a shard is complete."""
-        note = {"fingerprint": run.fingerprint, "shard": record.to_dict()}
-        storage.atomic_write(self._state(_RECORDS, f"{_stem(record)}.json"), json.dumps(note).encode())
-
     def finish(self, manifest: Manifest) -> None:
         """Publish the manifest, which makes the data set complete, and remove what is no longer needed."""
         refuse_gone(self.out)
@@ -268,7 +255,7 @@ class DatasetFolder:
         storage.atomic_write(storage.join(self.out, MANIFEST), manifest.dump())
         if is_growing:
             self._finish_growing(manifest)
-        self._remove_state()
+        self.notes.remove()
 
     @contextmanager
     def tidied(self) -> Iterator[None]:
@@ -282,7 +269,7 @@ class DatasetFolder:
 
     def remove_unfinished(self) -> None:
         """Remove temporary files of a run that was stopped."""
-        for folder in ("", "shards", "metadata", "rejected", STATE, f"{STATE}/{_RECORDS}"):
+        for folder in ("", "shards", "metadata", "rejected", STATE, RECORDS):
             storage.remove_unfinished(storage.join(self.out, folder))
 
     def refuse_unusable(self, resume: ResumeMode) -> None:
@@ -317,13 +304,13 @@ class DatasetFolder:
         if is_finished:
             manifest = self._load_manifest()
             run, choices = manifest.run, choices_of(manifest.command)
-            records = {_stem(entry): entry.shard_record() for entry in manifest.shards}
-        if storage.exists(self._state(_RUN)) and not self.is_growing():
-            begun, is_finished = self._begun(), False
+            records = {stem_of(entry): entry.shard_record() for entry in manifest.shards}
+        if self.notes.exist() and not self.is_growing():
+            begun, is_finished = self.notes.run(), False
             if run is None or run.fingerprint != begun.fingerprint:
                 records = {}
-            run, choices = begun, self._choices()
-            records |= self._records(run)
+            run, choices = begun, self.notes.choices()
+            records |= self.notes.records(run)
         if run is not None:
             return PreviousRun(run, records, choices, is_finished)
         if foreign := [name for name in storage.list_names(self.out) if name != STATE]:
@@ -345,46 +332,6 @@ class DatasetFolder:
                 error.what, "choose a new or an empty folder for `out`", code="no-room", path=self.out
             ) from error
 
-    def _begun(self) -> Run:
-        note = self._note()
-        settings, environment = note.get("settings"), note.get("environment")
-        if not isinstance(settings, dict) or not isinstance(environment, dict):
-            raise self._damaged("it contains no settings")
-        return Run(settings, environment)
-
-    def _choices(self) -> dict[str, Any] | None:
-        choices = self._note().get(_CHOICES)
-        return choices if isinstance(choices, dict) else None
-
-    def _note(self) -> dict:
-        """What `run.json` says of the run that was begun here."""
-        try:
-            return storage.read_json(self._state(_RUN))
-        except ValueError as error:
-            raise self._damaged(str(error)) from error
-
-    def _damaged(self, reason: str) -> DimmagenError:
-        path, folder = self._state(_RUN), self._state()
-        if not storage.exists(storage.join(self.out, MANIFEST)):  # then nothing else says what is there
-            folder = f"{self.out} and run the same command again"
-        return DimmagenError(
-            f"{path} is damaged ({reason})", f"remove the folder {folder}", code="damaged", path=path
-        )
-
-    def _records(self, run: Run) -> dict[str, ShardRecord]:
-        records = {}
-        for name in storage.list_names(self._state(_RECORDS)):
-            if not name.endswith(".json") or name.startswith("."):
-                continue
-            try:
-                note = storage.read_json(self._state(_RECORDS, name))
-                entry = ShardEntry.model_validate(note["shard"])
-            except (KeyError, ValueError):
-                continue  # not a record, or damaged: the shard is made again
-            if note.get("fingerprint") == run.fingerprint:
-                records[_stem(entry)] = entry.shard_record()
-        return records
-
     def _intact(self, records: Mapping[str, ShardRecord]) -> dict[str, ShardRecord]:
         """Those whose files have the recorded size and SHA-256; several are read at a time."""
         at_once = min(_DISK_READS, processor_count()) if storage.is_local(self.out) else _REQUESTS
@@ -403,29 +350,14 @@ class DatasetFolder:
         except FileNotFoundError:
             return False
 
-    def _state(self, *parts: str) -> str:
-        return storage.join(self.out, STATE, *parts)
-
-    def _remove_state(self) -> None:
-        """Remove the notes of a run, which nothing needs any more."""
-        with storage.discarding(self._state()):
-            records = [self._state(_RECORDS, name) for name in storage.list_names(self._state(_RECORDS))]
-            storage.discard([*records, self._state(_RECORDS), self._state(_RUN)])
-            with suppress(OSError):  # it holds the lock, with which it goes
-                storage.remove(self._state())
-
 
 def _files_of(complete: Mapping[str, ShardRecord]) -> set[str]:
     """The files of complete shards, and their records."""
     files = {name for record in complete.values() for name in (record.name, record.metadata.name)}
-    return files | {f"{STATE}/{_RECORDS}/{_stem(record)}.json" for record in complete.values()}
+    return files | record_files(complete)
 
 
 def _files_in(manifest: Manifest) -> set[str]:
     """The files that a manifest names."""
     files = {entry.name for entry in manifest.files}
     return files | {name for entry in manifest.shards for name in (entry.name, entry.metadata.name)}
-
-
-def _stem(shard: ShardRecord | ShardEntry) -> str:
-    return shard.name.removeprefix("shards/").removesuffix(".tar")

@@ -153,7 +153,7 @@ def generate_planned(
         with folder.tidied(), closing(made):
             for job, records in made:
                 for shard, record in zip(job.shards, records, strict=True):
-                    folder.add(plan.run, record)
+                    folder.notes.add(plan.run, record)
                     complete[shard] = record
                     ray_metrics.count("bytes", record.bytes)
                     _LOG.debug("%s: %d pairs, %d bytes", record.name, record.samples, record.bytes)

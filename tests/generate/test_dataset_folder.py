@@ -207,7 +207,7 @@ def add_copy(out, state, base, run, number: int = 2) -> ShardRecord:
     first = base.shards[0].shard_record()
     metadata = replace(first.metadata, name=f"metadata/train-0000{number}.parquet")
     record = replace(first, name=f"shards/train-0000{number}.tar", metadata=metadata)
-    state.add(run, record)
+    state.notes.add(run, record)
     return record
 
 

@@ -142,7 +142,7 @@ def test_a_changed_note_of_an_unfinished_run(folder, tmp_path):
     run = Run(manifest.settings, manifest.environment)
     state = DatasetFolder(str(out))
     state.begin(run, {})
-    state.add(run, manifest.shards[0].shard_record())
+    state.notes.add(run, manifest.shards[0].shard_record())
     path = out / ".dimmagen/run.json"
     texts = [*mutants(json.loads(path.read_text())), *NOT_OBJECTS]
     assert refusals(path, texts, lambda: state.complete_shards(run, "if-possible")) > len(NOT_OBJECTS)
