@@ -6,7 +6,6 @@ depends on time, host, folder or number of workers: equal data sets have equal m
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Final, Literal
@@ -17,9 +16,9 @@ from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.hashing import FileRecord
 from dimmagen.core.text import pluralize
+from dimmagen.dataset.other_outputs import mixhq_error, refuse_other_kinds, refuse_part
 from dimmagen.dataset.writer import ShardRecord
 from dimmagen.sources.mixhq_reading import GROWN_MIXHQ_SCHEMA, MIXHQ_SCHEMA
-from dimmagen.sources.own_outputs import kind_of, kind_of_place
 
 SCHEMA_VERSION: Final = 1
 MANIFEST = "manifest.json"
@@ -118,13 +117,13 @@ class Manifest(_Strict):
             DimmagenError: it is a MixHQ or an export, there is no manifest, or as :meth:`read`.
         """
         if storage.is_local(out):
-            _refuse_part(out)
+            refuse_part(out)
             if not storage.is_folder(out):
                 what = "is not a folder" if storage.exists(out) else "does not exist"
                 raise UsageError(
                     f"{out} {what}", "give the folder of a data set", code="missing-path", path=out
                 )
-            _refuse_other_kinds(out, storage.list_names(out))
+            refuse_other_kinds(out, storage.list_names(out))
         try:
             return cls.read(storage.join(out, MANIFEST))
         except FileNotFoundError:
@@ -137,7 +136,7 @@ class Manifest(_Strict):
                         code="missing-path",
                         path=out,
                     ) from None
-                _refuse_other_kinds(out, names)
+                refuse_other_kinds(out, names)
             raise DimmagenError(
                 f"{out} has no {MANIFEST}, so it is not a finished data set",
                 "if a run was stopped there, start it again to continue it; if it is a folder of photos, "
@@ -220,7 +219,7 @@ def _unread(path: str, error: ValidationError) -> DimmagenError:
         )
     version = fault["input"]
     if isinstance(version, Mapping) and version.get("schema") in (MIXHQ_SCHEMA, GROWN_MIXHQ_SCHEMA):
-        return _is_mixhq(path, f"{path} is the manifest of a MixHQ")
+        return mixhq_error(path, f"{path} is the manifest of a MixHQ")
     if fault["loc"] == ("schema_version",) and isinstance(version, int) and version > SCHEMA_VERSION:
         return DimmagenError(
             f"{path} was written by a later version of dimmagen (schema_version {version})",
@@ -370,36 +369,4 @@ def build_manifest(
         shards=shard_entries,
         files=file_entries,
         root_hash=root_hash([*shard_entries, *file_entries]),
-    )
-
-
-def _refuse_part(out: str) -> None:
-    """Refuse what lies in a data set, such as `out/shards/train-{00000..00003}.tar`."""
-    folder, kind = kind_of_place(out)
-    if kind == "a data set" and folder != os.path.abspath(out):
-        raise UsageError(
-            f"{out} is part of a data set", f"give its folder, {folder}", code="missing-path", path=out
-        )
-
-
-def _refuse_other_kinds(out: str, names: list[str]) -> None:
-    """Say what a folder with these names is if it is something else that dimmagen has written."""
-    kind = kind_of(names)
-    if kind == "a MixHQ":
-        raise _is_mixhq(out, f"{out} is a MixHQ")
-    if kind == "an export":
-        raise DimmagenError(
-            f"{out} is an export, not a data set",
-            "give the folder of the data set that it was made from",
-            code="wrong-format",
-            path=out,
-        )
-
-
-def _is_mixhq(path: str, what: str) -> DimmagenError:
-    return DimmagenError(
-        f"{what}: light images only, without dark ones",
-        "make a data set of it with `make_dataset()`; `verify_mixhq()` checks what is there",
-        code="wrong-format",
-        path=path,
     )
