@@ -21,20 +21,22 @@ _Chunk = tuple[bytes, int, int]
 
 
 def metadata_first(data: bytes) -> bytes:
-    """A PNG file with its EXIF and XMP data before its pixels and no other text; other files as they are.
+    """A PNG file with its EXIF and XMP data before its pixels, no other text and one colour profile; other files
+    as they are.
 
     Args:
         data: bytes of an image file, whose number of chunks is limited (:mod:`dimmagen.images.excess`).
     """
-    start, is_behind = _HEADER_END, False
+    start, is_behind, profiles = _HEADER_END, False, 0
     moved: list[bytes] = []
     others: list[bytes] = []
     for kind, place, end in _chunks(data):
         is_behind = is_behind or kind == b"IDAT"
+        profiles += kind == b"iCCP"  # each of thousands would be unpacked
         is_metadata = kind == b"eXIf" or (kind in _TEXTS and data.startswith(_KEYWORDS, place + 8))
         if is_metadata and is_behind and len(moved) < _MAX_MOVED:
             moved.append(data[place:end])
-        elif is_metadata or kind not in _TEXTS:
+        elif is_metadata or (kind not in _TEXTS and (kind != b"iCCP" or profiles == 1)):
             continue
         others.append(data[start:place])
         start = end

@@ -109,6 +109,11 @@ def test_the_large_profile_of_another_space_counts():
     assert np.abs(pixels.astype(int) - PHOTO).max() > 5
 
 
+def test_of_several_profiles_one_is_unpacked():
+    one, other = (chunk(b"iCCP", b"icc\0\0" + zlib.compress(profile)) for profile in (SRGB, bytes(10)))
+    assert metadata_first(png()[:33] + one + other * 2 + png()[33:]) == png()[:33] + one + png()[33:]
+
+
 @pytest.mark.parametrize(
     ("kind", "is_refused"),
     [
