@@ -21,8 +21,8 @@ _Chunk = tuple[bytes, int, int]
 
 
 def metadata_first(data: bytes) -> bytes:
-    """A PNG file with its EXIF and XMP data before its pixels, no other text and one colour profile; other files
-    as they are.
+    """A PNG file with its EXIF and XMP data before its pixels, no other text and one colour profile; another
+    file as it is.
 
     Args:
         data: bytes of an image file, whose number of chunks is limited (:mod:`dimmagen.images.excess`).
