@@ -96,6 +96,7 @@ def label_mask(colours):
 
 
 GRAY_PHOTO = np.repeat(data.camera()[..., None], 3, axis=2)
+STRIPES = np.tile(np.array([90, 200], np.uint8)[None, :, None], (300, 150, 3))
 ON_WHITE = np.pad(data.coffee(), ((200, 200), (250, 250), (0, 0)), constant_values=255)
 
 
@@ -110,6 +111,8 @@ ON_WHITE = np.pad(data.coffee(), ((200, 200), (250, 250), (0, 0)), constant_valu
         (GRAY_PHOTO, 0),
         (ON_WHITE, 0),
         (np.zeros((300, 1, 3), np.uint8), 0),
+        (STRIPES, 0),
+        (STRIPES.swapaxes(0, 1), 0),
     ],
 )
 def test_the_colours_of_flat_areas_are_counted(pixels, colours):
