@@ -23,7 +23,7 @@ MIN_LIGHTNESS = 0.12
 # A label mask or a drawing: in 219 light images of three cameras, ImageNet, COCO and CLIC at most 0.64 of the
 # pixels are like those to the right and below (products on white), and the fewest colours are 2241.
 PALETTE_COLOURS = 256
-FLAT_SHARE = 0.85
+FLAT_SHARE = 0.9
 _FLAT_ROWS = 64  # that are measured, evenly spread
 
 WHITE_LEVEL = 240
