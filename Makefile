@@ -106,7 +106,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[video]'
 	touch $@
 
-# basicsr-fixed comes alone: it asks for torchvision, whose wheel breaks diffusers beside a CPU-only torch.
+# basicsr-fixed comes alone: it asks for torchvision, whose wheel breaks diffusers next to a CPU-only torch.
 $(STAMP): $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	$(BIN)/python -m pip install --quiet --no-deps 'basicsr-fixed==1.4.2'

@@ -20,7 +20,7 @@ from dimmagen.core.environment import environment
 from dimmagen.dimmers.camera.fit import fit_camera
 from dimmagen.dimmers.camera.model import PARTS
 from dimmagen.dimmers.dimmer import ImageDimmer
-from dimmagen.evaluation.realism import evaluate
+from dimmagen.evaluation.realism import evaluate_dimmers
 from dimmagen.evaluation.realism_summary import RealismSummary, summarise
 
 WHOLE = "all parts"
@@ -52,7 +52,7 @@ def measured(key: str, data: Path, parts: Sequence[str], draws: int, workers: in
     model = fit_camera(fitted)
     variants = {WHOLE: model, **{f"without {part}": model.switched_off(part) for part in parts}}
     dimmers = {label: ImageDimmer(variant, label, "") for label, variant in variants.items()}
-    summary = summarise(evaluate(dimmers, held_out, draws=draws, workers=workers, modes=("matched",)))
+    summary = summarise(evaluate_dimmers(dimmers, held_out, draws=draws, workers=workers, modes=("matched",)))
     return {label: _row(summary, label) for label in dimmers}
 
 

@@ -20,7 +20,7 @@ from dimmagen.enhance.enhancer import Enhancer
 from dimmagen.enhance.inputs import FIXED_LIGHTNESS
 from dimmagen.enhance.state import TrainSettings
 from dimmagen.enhance.training import TrainConfig, run_training
-from dimmagen.evaluation.protocol import Scored, as_json, load_metrics, score
+from dimmagen.evaluation.protocol import Scored, load_metrics, score, scores_as_json
 from dimmagen.metrics.base import MetricFiles
 from dimmagen.metrics.image import gray, psnr
 
@@ -157,9 +157,9 @@ def train_and_score(config: TrainConfig, folder: Path, tests: Mapping[str, Seque
     scores = {}
     for name, pairs in tests.items():
         scored = list(score(enhancer, pairs, metrics))
-        scores[name] = {**as_json(scored, FIXED_LIGHTNESS), "colour": colour_apart(scored)}
+        scores[name] = {**scores_as_json(scored, FIXED_LIGHTNESS), "colour": colour_apart(scored)}
         scored = list(score(exact, pairs, metrics))
-        scores[name]["exact"] = as_json(scored, FIXED_LIGHTNESS, exact_lightness=True)
+        scores[name]["exact"] = scores_as_json(scored, FIXED_LIGHTNESS, exact_lightness=True)
     return {
         "seed": config.seed,
         "seconds_per_iteration": watch.seconds_per_iteration,

@@ -51,7 +51,7 @@ def dim_in_chunks(model: MdnModel, light: np.ndarray, draw: Draw, chunk: int = 1
     out = torch.empty_like(pixels)
     for first in range(0, pixels.shape[1], chunk):
         part = pixels[:, first : first + chunk].float()
-        words = noise.words(first, part.shape[1], draw.noise_seed, 0).T.astype(np.int64)
+        words = noise.random_words(first, part.shape[1], draw.noise_seed, 0).T.astype(np.int64)
         drawn = torch.from_numpy(words)
         total = part.sum(0)
         level = torch.div(total + 1, 3, rounding_mode="floor").long()

@@ -20,7 +20,7 @@ from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.jpeg import through_jpeg
 from dimmagen.dimmers.jpeg_traces import former_jpeg_quality
 from dimmagen.dimmers.real_pairs import RealPair
-from dimmagen.evaluation.realism import evaluate
+from dimmagen.evaluation.realism import evaluate_dimmers
 from dimmagen.evaluation.realism_summary import summarise
 from dimmagen.metrics.realism import noise
 
@@ -92,7 +92,7 @@ def report(name: str, phone: Phone, lights: list[np.ndarray]) -> None:
     held_out = pairs[FITTED:]
     print(name)
     print("  real", np.mean([wide_lags(pair.dark, pair.light) for pair in held_out], 0).round(2).tolist())
-    summary = summarise(evaluate(dimmers, held_out, draws=1))
+    summary = summarise(evaluate_dimmers(dimmers, held_out, draws=1))
     for label, dimmer in dimmers.items():
         darks = [dimmer.dim(pair.light, dimmer.draw(pair.name)) for pair in held_out]
         lags = [wide_lags(dark, pair.light) for dark, pair in zip(darks, held_out, strict=True)]

@@ -28,7 +28,7 @@ from dimmagen.dimmers.fit import mdn_models
 from dimmagen.dimmers.mdn.fit import fit_network
 from dimmagen.dimmers.profile import save_profile
 from dimmagen.dimmers.real_pairs import RealPair, load_pairs
-from dimmagen.evaluation.realism import evaluate
+from dimmagen.evaluation.realism import evaluate_dimmers
 from dimmagen.evaluation.realism_results import AGAIN, REAL, Mode
 from dimmagen.evaluation.realism_summary import MeasureEstimate, summarise
 from dimmagen.evaluation.repeats import find_repeats, measure_repeats
@@ -159,7 +159,7 @@ def measured(
     split = SPLITS[key]
     fitted, held_out = pairs_of(split, data)
     dimmers = fitted_dimmers(key, split, fitted, kinds, keep)
-    summary = summarise(evaluate(dimmers, held_out, draws=draws, workers=workers, modes=modes))
+    summary = summarise(evaluate_dimmers(dimmers, held_out, draws=draws, workers=workers, modes=modes))
     found = {}
     for label in (*kinds, REAL):
         by_mode = summary[label].items()

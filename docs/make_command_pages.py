@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from dimmagen.cli import cli
-from dimmagen.cli.completion import TREE, described, known_names
+from dimmagen.cli.completion import TREE, described_command, names_by_kind
 from dimmagen.dimmers.pair_matching import rules_table
 from dimmagen.images.pair_names import names_table
 
@@ -63,8 +63,8 @@ def pairs_page(text: str) -> str:
 
 def completions() -> str:
     """The text of completion.json."""
-    tree = described(cli, click.Context(cli, info_name="dimmagen", **cli.context_settings))
-    return json.dumps({**tree, "names": known_names()}, indent=1) + "\n"
+    tree = described_command(cli, click.Context(cli, info_name="dimmagen", **cli.context_settings))
+    return json.dumps({**tree, "names": names_by_kind()}, indent=1) + "\n"
 
 
 if __name__ == "__main__":

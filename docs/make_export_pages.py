@@ -18,8 +18,8 @@ _NOTES = (
     (META_INFO, "Each split has a `meta_info.txt` of lines `00001.png (h,w,c)`."),
     (
         FILE_LIST,
-        "Each split has a list beside its folders, such as `LOLv1_train.txt`, with one dark image per line,\n"
-        "such as `low/00001.png`; the reader replaces `low` by `high`.",
+        "Each split has a list next to its folders, such as `LOLv1_train.txt`, with one dark image per\n"
+        "line, such as `low/00001.png`; the reader replaces `low` by `high`.",
     ),
     (
         PAIR_LIST,

@@ -15,10 +15,10 @@ from skimage import data
 
 from dimmagen.core import hashing
 from dimmagen.core.errors import DimmagenError
+from dimmagen.core.outputs import ResumeMode
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate.pair import PairSettings
-from dimmagen.generate.resume import ResumeMode
 from dimmagen.generate.run import Execution, GenerateProgress, generate_dataset
 from dimmagen.images import codec
 from dimmagen.sources.light_images import open_light_images

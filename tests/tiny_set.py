@@ -10,14 +10,15 @@ from uuid import uuid4
 import numpy as np
 
 from dimmagen.core import hashing
+from dimmagen.core.outputs import ResumeMode
 from dimmagen.dataset.card import card, pair_layout_file
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.dataset.reader import PairSet, open_pairs, pair_tables
+from dimmagen.dataset.pair_tables import pair_tables
+from dimmagen.dataset.reader import PairSet, open_pairs
 from dimmagen.dataset.sheet import choose_rows, pair_views
 from dimmagen.dataset.statistics import DatasetSummary
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate.pair import PairSettings
-from dimmagen.generate.resume import ResumeMode
 from dimmagen.generate.run import Execution, GenerateProgress, generate_dataset
 from dimmagen.images import codec
 from dimmagen.images.sheets import contact_sheet, jpeg_bytes
@@ -35,6 +36,7 @@ class TinyLights:
     others: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     excluded: Mapping[str, int | str] = field(default_factory=dict)
     choices: Mapping[str, Any] = field(default_factory=dict)
+    catalogued: bool = False
 
     def __len__(self) -> int:
         return len(self.listed)

@@ -10,13 +10,14 @@ from typing import Any
 
 import click
 
-from dimmagen.cli.command import LazyGroup, error_fields, message
+from dimmagen.cli.command import LazyGroup
 from dimmagen.cli.logs import messages_on_stderr
 from dimmagen.cli.messages import end_at_once
 from dimmagen.cli.output import configure, report_error
 from dimmagen.cli.output_options import PREFIX
 from dimmagen.cli.signals import raise_from_now_on, raise_no_more, received, stop_signals
 from dimmagen.cli.version import version_option
+from dimmagen.cli.wording import error_fields, message
 from dimmagen.core.errors import DimmagenError
 
 _COMMANDS = {

@@ -22,9 +22,10 @@ from dimmagen.core.executors.base import Executor
 from dimmagen.core.text import pluralize, shell_word
 from dimmagen.sources import SOURCES
 from dimmagen.sources.index_pass import ScanExecution
-from dimmagen.sources.mixhq import SAMPLES_PER_SHARD, finished_tally
+from dimmagen.sources.mixhq import SAMPLES_PER_SHARD
 from dimmagen.sources.mixhq_building import open_build
 from dimmagen.sources.mixhq_reading import MIXHQ_DEFAULT
+from dimmagen.sources.mixhq_verdicts import finished_tally
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.verdict_counts import VerdictCounts
 

@@ -1,10 +1,9 @@
-"""What every command adds to click's: former names of options, and errors that name options."""
+"""What every command adds to click's: former names of options, and advice about wrong values."""
 
 import importlib
 import os
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
 from itertools import takewhile
 from typing import Any
 
@@ -13,23 +12,11 @@ from click.core import ParameterSource
 
 from dimmagen.cli.home import expand_home
 from dimmagen.cli.output import configure, echo, report
-from dimmagen.cli.output_options import EveryCommand, OutputOption, tell_unknown_variables, variables
+from dimmagen.cli.output_options import EveryCommand, OutputOption, note_variables, variables
 from dimmagen.cli.recipe_option import RECIPE, recipe_option
-from dimmagen.core.errors import DimmagenError, Ways, sentence
+from dimmagen.cli.wording import command_message
+from dimmagen.core.errors import DimmagenError
 from dimmagen.core.registry import did_you_mean, unknown_name
-from dimmagen.core.text import shell_word
-
-_PARAMETER = re.compile(r"`([a-z][a-z_0-9]*)(?:=([^`]*))?`")
-_CALL = re.compile(r"`([a-z][a-z_]*)\(([^`]*)\)`")
-# Functions of the library that messages refer to, and the commands for them.
-_COMMANDS = {
-    "build_mixhq": "build-mixhq",
-    "fit_profile": "profile fit",
-    "make_dataset": "dim",
-    "make_subset": "subset",
-    "verify": "verify",
-    "verify_mixhq": "verify",
-}
 
 _STRAY_PATHS = (
     "Each path needs a --source of its own; put a pattern in quotes, so that the shell leaves it as it is: "
@@ -82,7 +69,7 @@ class Command(EveryCommand):
             raise
         if not ctx.resilient_parsing:
             self._tell_repeated_paths(ctx, words)
-            tell_unknown_variables(ctx)
+            note_variables(ctx)
         return rest
 
     def _refuse_empty_paths(self, ctx: click.Context, args: list[str]) -> None:
@@ -146,7 +133,7 @@ class Command(EveryCommand):
             return result
         except DimmagenError as error:
             if not hasattr(error, "command_message"):
-                error.command_message = told(error, self)  # type: ignore[attr-defined]
+                error.command_message = command_message(error, self)  # type: ignore[attr-defined]
                 error.command = self  # type: ignore[attr-defined]
             raise
 
@@ -228,79 +215,3 @@ class LazyGroup(EveryCommand, click.Group):
 def command(*args: Any, **kwargs: Any) -> Callable[[Callable], Command]:
     """Like :func:`click.command`, but makes a :class:`Command`."""
     return click.command(*args, cls=kwargs.pop("cls", Command), **kwargs)
-
-
-def message(error: DimmagenError) -> str:
-    """The text of an error for a terminal."""
-    return getattr(error, "command_message", None) or told(error, None)
-
-
-def told(error: DimmagenError, of: click.Command | None) -> str:
-    """The text of an error of a command; other arguments as for :func:`in_options`."""
-    return sentence(*_parts(error, of))
-
-
-def error_fields(error: DimmagenError) -> dict[str, Any]:
-    """An error for programs: code, message, hint, and the values that it is about."""
-    what, todo = _parts(error, getattr(error, "command", None))
-    return {"code": error.code, "message": what, "hint": todo, **error.fields}
-
-
-def _parts(error: DimmagenError, of: click.Command | None) -> tuple[str, str]:
-    """What is wrong, and what to do about it in the ways that a command has."""
-    todo = error.todo
-    if of is not None and isinstance(todo, Ways):
-        todo = todo.only(lambda way: named_arguments(way) <= {one.name for one in of.params})
-    return in_options(error.what, of), in_options(todo, of)
-
-
-def named_arguments(text: str) -> set[str | None]:
-    """The arguments that a message names, other than those of calls."""
-    return {match[1] for match in _PARAMETER.finditer(_CALL.sub("", text))}
-
-
-def in_options(text: str, of: click.Command | None) -> str:
-    """A message of the library, with options and commands in place of its arguments and functions.
-
-    Args:
-        text: message that names arguments and calls in backticks.
-        of: command whose options are meant; None leaves the arguments' names.
-
-    Example:
-        >>> in_options('give fewer `workers`, or `device="cpu"`; check it with `verify(out)`', None)
-        'give fewer workers, or device cpu; check it with dimmagen verify out'
-    """
-    text = _CALL.sub(_as_command, text)
-    options: dict[str | None, click.Parameter] = {one.name: one for one in of.params} if of else {}
-    return _PARAMETER.sub(partial(_in_option, options), text)
-
-
-def _as_command(match: re.Match) -> str:
-    name, arguments = match.groups()
-    words = [_in_flag(word.strip()) for word in arguments.split(",") if word.strip()]
-    return " ".join(["dimmagen", _COMMANDS.get(name, name.replace("_", "-")), *words])
-
-
-def _in_flag(argument: str) -> str:
-    name, separator, value = argument.partition("=")
-    return (
-        f"--{name.replace('_', '-')}" + ("" if value in ("", "True") else f" {_bare(value)}")
-        if separator
-        else shell_word(argument)
-    )
-
-
-def _bare(value: str) -> str:
-    """A value of Python without its quotes."""
-    return value.strip("\"'")
-
-
-def _in_option(options: Mapping[str | None, click.Parameter], match: re.Match) -> str:
-    name, value = match.group(1), _bare(match.group(2) or "")
-    parameter = options.get(name)
-    if isinstance(parameter, click.Option):
-        name = next(option for option in parameter.opts if option.startswith("--"))
-    elif parameter is not None:
-        name = parameter.make_metavar(click.Context(click.Command("")))
-    is_flag = isinstance(parameter, click.Option) and parameter.is_flag
-    return name if is_flag or not value else f"{name} {value}"

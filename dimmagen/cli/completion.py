@@ -57,7 +57,7 @@ def command_tree() -> click.Command:
     return _command("dimmagen", json.loads(TREE.read_text(encoding="utf-8")))
 
 
-def described(command: click.Command, context: click.Context, text: str = "") -> dict[str, Any]:
+def described_command(command: click.Command, context: click.Context, text: str = "") -> dict[str, Any]:
     """A command, and those below it, as completion.json has them.
 
     Args:
@@ -71,7 +71,7 @@ def described(command: click.Command, context: click.Context, text: str = "") ->
     }
     if isinstance(command, LazyGroup):
         found["commands"] = {
-            name: described(one, click.Context(one, context, info_name=name), line)
+            name: described_command(one, click.Context(one, context, info_name=name), line)
             for name, (_, line) in command.commands_at.items()
             if (one := command.get_command(context, name)) is not None
         }
@@ -94,7 +94,7 @@ def _described(option: click.Option) -> dict[str, Any]:
     return found | ({"multiple": True} if option.multiple else {})
 
 
-def known_names() -> dict[str, list[str]]:
+def names_by_kind() -> dict[str, list[str]]:
     """The names of each kind that the package has, as completion.json has them; imports all of it."""
     from dimmagen.dimmers.base import DIMMERS
     from dimmagen.dimmers.camera.model import PARTS

@@ -14,7 +14,7 @@ _FILE_WIDTH = 80  # columns at least, where the output is not a terminal
 class Console(rich.console.Console):
     """A console that takes every text as it is: no markup, no emoji codes, control characters escaped.
 
-    What shall be bold or dim is given as a :class:`rich.text.Text`. On standard output it prints results,
+    What should be bold or dim is given as a :class:`rich.text.Text`. On standard output it prints results,
     which `--json` replaces; on standard error messages about the work and bars, which `--quiet` omits.
     """
 

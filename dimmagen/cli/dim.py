@@ -22,19 +22,19 @@ from dimmagen.cli.progress import PairProgress, steps_bar
 from dimmagen.cli.results import dataset_result
 from dimmagen.cli.verdicts import echo_newcomers, print_reasons
 from dimmagen.core import storage
+from dimmagen.core.outputs import ResumeMode
 from dimmagen.core.text import pluralize, shell_word
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.generate.execution import Execution
 from dimmagen.generate.growing import begin_addition, has_nothing_new, refuse_other_scenes
 from dimmagen.generate.light_format import LIGHT_FORMATS, measure_conversion
 from dimmagen.generate.pair import MAX_SIDES, BuildDimmer, PairSettings
-from dimmagen.generate.resume import ResumeMode
 from dimmagen.generate.run import generate_dataset, refuse_early
-from dimmagen.generate.run_plan import Plan, check_settings, plan_dataset
+from dimmagen.generate.run_plan import Plan, check_pair_settings, plan_dataset
 from dimmagen.sources.catalog import CatalogRow
 from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.labels.index import LabelCounts, open_labels, parse_labels
-from dimmagen.sources.light_images import LightImages, MixHQLightImages, open_light_images
+from dimmagen.sources.light_images import LightImages, open_light_images
 from dimmagen.sources.newcomers import Earlier
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.verdict_counts import VerdictCounts, tally
@@ -152,7 +152,7 @@ def dim(
     if add:
         base, earlier = begin_addition(out, selection, resume, build_dimmer, pair_settings)
     elif dry_run:
-        check_settings(pair_settings)
+        check_pair_settings(pair_settings)
     else:
         refuse_early(out, pair_settings, resume)
     scanning = execution.of_index_pass(rescan)
@@ -260,7 +260,7 @@ def _print_plan(plan: Plan, lights: LightImages, out: str) -> None:
     Console().print(table)
     for line in _light_format_notes(plan, lights):
         echo(line)
-    print_reasons(_verdicts(lights, plan.photos.by_source), not isinstance(lights, MixHQLightImages))
+    print_reasons(_verdicts(lights, plan.photos.by_source), not lights.catalogued)
     echo("Nothing was written.")
 
 
@@ -273,9 +273,9 @@ def _verdicts(lights: LightImages, accepted: Mapping[str, int]) -> dict[str, Ver
 
 
 def _print_rejected(lights: LightImages, accepted: Mapping[str, int], out: str) -> None:
-    """The reasons for what is left out, and where all of them are; those of a MixHQ were shown before."""
+    """The reasons for what is left out, and where all of them are; those in a catalog were shown before."""
     counts = _verdicts(lights, accepted)
-    print_reasons(counts, with_examples=not isinstance(lights, MixHQLightImages))
+    print_reasons(counts, with_examples=not lights.catalogued)
     if any(one.rejected for one in counts.values()):
         echo(f"Every rejected candidate with its reason: {storage.join(out, 'rejected')} (Parquet).")
 

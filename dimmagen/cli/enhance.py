@@ -1,7 +1,8 @@
 """`dimmagen enhance`: brighten photos with a trained network."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,10 @@ from dimmagen.enhance.enhancer import Enhancer, crops_of_header
 from dimmagen.enhance.inputs import FIXED_LIGHTNESS, mean_lightness
 from dimmagen.enhance.lightness import LightnessModel, lightness_of_header
 from dimmagen.enhance.onnx_model import export_onnx
-from dimmagen.enhance.photos import level_names, photos_of, read_photo, result_names
+from dimmagen.enhance.photos import photos_of, read_photo, result_names
+from dimmagen.enhance.results import enhance_photo, file_names, requested_lightness
 from dimmagen.enhance.training import pick_device
-from dimmagen.images import codec
-from dimmagen.images.sheets import image_grid
+from dimmagen.images.codec import Metadata
 
 AUTO = "auto"
 CROP = "crop"
@@ -142,7 +143,7 @@ def enhance(
     levels = tuple(dict.fromkeys(wanted)) or (FIXED_LIGHTNESS,)
     names = result_names(photos_of(photos), out)
     network, header = load_network(network_path, pick_device(device))
-    storage.remove_abandoned(out, _results(list(names.values()), level_names(levels)))
+    storage.remove_abandoned(out, file_names(list(names.values()), levels))
     own = _own_lightness(header, network_path) if AUTO in levels else None
     side, equalise = _windows(window, header, network_path)
     enhancer = Enhancer(network, memory, side, equalise, bf16, exact_lightness)
@@ -155,8 +156,8 @@ def enhance(
             echo(f"Skipped: {error}", err=True, level=logging.WARNING)
             unread.append(photo)
             continue
-        asked = dict(zip(level_names(levels), _numbers(levels, own, dark), strict=True))
-        written += _brighten(enhancer, dark, metadata, asked, out / name)
+        requested = requested_lightness(levels, own, dark)
+        written += _enhance_photo(enhancer, dark, metadata, requested, out / name)
     if unread:
         raise DimmagenError(
             f"{len(unread)} of {pluralize(len(names), 'photo')} could not be read: "
@@ -169,35 +170,17 @@ def enhance(
     return {"images": written}
 
 
-def _results(photos: Sequence[str], levels: Sequence[str]) -> Iterator[str]:
-    """Names of the files of all results, by the names of the photos and of the lightnesses."""
-    endings = [f"-{level}" for level in levels] + ["-ladder"] if len(levels) > 1 else [""]
-    return (f"{photo}{ending}.png" for photo in photos for ending in endings)
-
-
-def _brighten(
-    enhancer: Enhancer, dark: np.ndarray, metadata: codec.Metadata, asked: Mapping[str, float], path: Path
+def _enhance_photo(
+    enhancer: Enhancer, dark: np.ndarray, metadata: Metadata, requested: Mapping[str, float], path: Path
 ) -> list[dict[str, Any]]:
-    """Write one photo at each lightness that is asked for, by its name in file names, and a sheet of several.
-
-    Args:
-        enhancer: of the network.
-        dark: uint8 (H, W, 3) RGB.
-        metadata: of the photo.
-        asked: mean lightness in [0, 1] by its name.
-        path: of the results, without what follows the name of the photo.
-    """
+    """Enhance one photo, print its results, and return them for programs."""
     written = []
-    cells = [(f"dark, {mean_lightness(dark):.2f}", dark)]
-    for text, level in asked.items():
-        light = enhancer.enhance(dark, level)
-        result = f"{path.name}.png" if len(asked) == 1 else f"{path.name}-{text}.png"
-        written.append(_write(path.with_name(result), light, metadata))
-        cells.append((f"requested {level:.2f}, got {mean_lightness(light):.2f}", light))
-    if len(asked) > 1:
-        sheet = path.with_name(f"{path.name}-ladder.png")
-        storage.atomic_write(sheet, codec.encode_png(image_grid([cells]), is_result=True))
-        echo(f"{sheet} (the photo and its {len(asked)} results side by side)")
+    for one in enhance_photo(enhancer, dark, metadata, requested, path):
+        if one.lightness is None:
+            echo(f"{one.path} (the photo and its {len(requested)} results side by side)")
+        else:
+            echo(f"{one.path} ({one.width}x{one.height}, lightness {one.lightness:.2f})")
+            written.append({**asdict(one), "path": str(one.path)})
     return written
 
 
@@ -233,15 +216,6 @@ def _own_lightness(header: Mapping[str, Any], network: str) -> LightnessModel | 
     return own
 
 
-def _numbers(levels: Sequence[float | str], own: LightnessModel | None, dark: np.ndarray) -> Iterator[float]:
-    """The requested lightnesses of one photo, with `auto` replaced by what was learnt."""
-    for level in levels:
-        if isinstance(level, str):
-            yield FIXED_LIGHTNESS if own is None else own.choose(dark)
-        else:
-            yield level
-
-
 def _export(network_path: str, file: Path) -> dict[str, Any]:
     network, header = load_network(network_path)
     with Progress(console=Console(stderr=True), transient=True) as bar:
@@ -254,11 +228,3 @@ def _export(network_path: str, file: Path) -> dict[str, Any]:
         f"onnxruntime gives the network's result for {sizes}, to within {report.difference:.1g}."
     )
     return {"model": str(file), "opset": report.opset, "difference": report.difference}
-
-
-def _write(path: Path, image: np.ndarray, metadata: codec.Metadata) -> dict[str, Any]:
-    storage.atomic_write(path, codec.encode_png(image, metadata, is_result=True))
-    height, width, _ = image.shape
-    lightness = mean_lightness(image)
-    echo(f"{path} ({width}x{height}, lightness {lightness:.2f})")
-    return {"path": str(path), "width": width, "height": height, "lightness": float(lightness)}

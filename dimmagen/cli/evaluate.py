@@ -8,7 +8,7 @@ import click
 import numpy as np
 from rich.table import Table
 
-from dimmagen.cli.command import command, told
+from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.network_options import (
     device_option,
@@ -18,7 +18,7 @@ from dimmagen.cli.network_options import (
     network_option,
 )
 from dimmagen.cli.options import (
-    PICTURE,
+    PNG_FILE,
     LocalPath,
     Number,
     json_option,
@@ -29,6 +29,7 @@ from dimmagen.cli.options import (
 )
 from dimmagen.cli.output import echo
 from dimmagen.cli.progress import Progress
+from dimmagen.cli.wording import command_message
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.text import pluralize
@@ -44,10 +45,10 @@ from dimmagen.evaluation.protocol import (
     PROTOCOL,
     SETTINGS,
     Scored,
-    as_json,
     load_metrics,
     mean_scores,
     score,
+    scores_as_json,
     unsuitable_metrics,
 )
 from dimmagen.images import codec
@@ -79,7 +80,7 @@ from dimmagen.metrics.base import METRICS, MetricFiles
     "--sheet",
     "sheet_path",
     metavar="FILE",
-    type=PICTURE,
+    type=PNG_FILE,
     help="Write dark image, output and ground truth side by side to this PNG file.",
 )
 @memory_option
@@ -137,7 +138,7 @@ def evaluate(
             code="too-small",
             metrics=list(unsuitable),
         )
-    reasons = {name: told(error, evaluate) for name, error in failures.items()} | unsuitable
+    reasons = {name: command_message(error, evaluate) for name, error in failures.items()} | unsuitable
     for name, reason in reasons.items():
         console.print(f"{name} is skipped: {reason}", highlight=False, soft_wrap=True)
         chosen.pop(name, None)
@@ -145,7 +146,7 @@ def evaluate(
     with Progress(console=console, transient=True) as bar:
         scored = list(bar.track(steps, len(loaded), description="scoring"))
     _print_table(scored, lightness, exact_lightness)
-    result = as_json(scored, lightness, exact_lightness) | {"trained_on": trained_on}
+    result = scores_as_json(scored, lightness, exact_lightness) | {"trained_on": trained_on}
     if json_path is not None:
         write_json(str(json_path), result)
     if sheet_path is not None:

@@ -7,13 +7,14 @@ import click
 
 from dimmagen.cli.command import command
 from dimmagen.cli.options import Integer, names_option, pairs_option, split_names
-from dimmagen.cli.train import make_config, run, say_what_it_takes, shared_options, tell_idle_options
+from dimmagen.cli.train import say_what_it_takes, train_and_report
+from dimmagen.cli.training_options import FORMER_NAMES, make_config, note_idle_options, shared_options
+from dimmagen.core.outputs import ResumeMode
 from dimmagen.enhance.checkpoints import load_network
 from dimmagen.enhance.network import ARCHITECTURES
-from dimmagen.enhance.run_folder import ResumeMode
 
 
-@command(former_names={"--from": "--network"})
+@command(former_names={"--from": "--network", **FORMER_NAMES})
 @click.option(
     "--network",
     required=True,
@@ -43,10 +44,10 @@ def finetune(
     Without --validate and --hold-out the best network is selected on the training pairs themselves. Running
     the same command again resumes an interrupted run.
     """
-    tell_idle_options(options, None)
+    note_idle_options(options, None)
     architecture = str(load_network(network)[0].architecture_name)
     rate = learning_rate or ARCHITECTURES[architecture].finetuning_rate
     config = make_config(
         options, rate, pairs=pairs, names=split_names(names), network=network, architecture=architecture
     )
-    return say_what_it_takes(config) if dry_run else run(config, out, resume)
+    return say_what_it_takes(config) if dry_run else train_and_report(config, out, resume)

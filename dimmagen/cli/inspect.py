@@ -11,14 +11,15 @@ from rich.table import Table
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.network_summary import is_network, network_summary
-from dimmagen.cli.options import PAGE, PICTURE, Integer
+from dimmagen.cli.options import PAGE, PNG_FILE, Integer
 from dimmagen.cli.output import echo
 from dimmagen.cli.results import dataset_result
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.text import one_line, pluralize
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.dataset.reader import open_pairs, whole_rows
+from dimmagen.dataset.pair_tables import whole_rows
+from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.report import report_page
 from dimmagen.dataset.sheet import CHOSEN_BY, choose_rows, pair_views, spread_over_lightness
 from dimmagen.evaluation.darkness import darkness
@@ -32,7 +33,7 @@ _DRAWS = ("gamma", "tau", "exposure", "lightness_before", "lightness_after")
 @click.option(
     "--sheet",
     metavar="FILE",
-    type=PICTURE,
+    type=PNG_FILE,
     help="Write a contact sheet to this PNG file.",
 )
 @click.option(

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from dimmagen.cli import output
-from dimmagen.cli.output import SHOWN, json_line, settings, show
+from dimmagen.cli.output import SHOWN, json_line, settings, show_record
+from dimmagen.cli.wording import worded
 from dimmagen.core.errors import UsageError
 from dimmagen.core.text import printable
 
@@ -18,7 +19,7 @@ _is_open = False  # inside a session
 class _ToStderr(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if not getattr(record, SHOWN, False):
-            show(record)
+            show_record(worded(record))
 
 
 class _ToFile(logging.FileHandler):
@@ -27,6 +28,7 @@ class _ToFile(logging.FileHandler):
     has_failed = False
 
     def format(self, record: logging.LogRecord) -> str:
+        record = worded(record)
         if settings().log_format == "json":
             return json_line(record)
         time = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -56,7 +58,7 @@ def session() -> Iterator[None]:
         has_failed = False
     finally:
         if is_outermost or not has_failed:
-            output.restore(before)
+            output.restore_settings(before)
             _close_all_but(handlers)
             _PACKAGE.setLevel(level)
         _is_open = not is_outermost

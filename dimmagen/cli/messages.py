@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import NoReturn
 
-from dimmagen.cli.command import error_fields, message
 from dimmagen.cli.output import report_error
+from dimmagen.cli.wording import error_fields, message
 from dimmagen.core.errors import DimmagenError
 
 

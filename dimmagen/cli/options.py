@@ -116,7 +116,7 @@ class LocalPath(click.Path):
         return super().convert(place if storage.is_url(text) else value, param, context)
 
 
-PICTURE = LocalPath(path_type=Path, dir_okay=False, endings=(".png",))
+PNG_FILE = LocalPath(path_type=Path, dir_okay=False, endings=(".png",))
 """A PNG file to write."""
 PAGE = LocalPath(path_type=Path, dir_okay=False, endings=(".html", ".htm"))
 """A page for a browser to write."""

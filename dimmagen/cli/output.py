@@ -52,10 +52,10 @@ def settings() -> OutputSettings:
 
 def configure(**changes: Any) -> None:
     """Change how the present command prints, until its session (:mod:`dimmagen.cli.logs`) ends."""
-    restore(replace(_settings, **changes))
+    restore_settings(replace(_settings, **changes))
 
 
-def restore(before: OutputSettings) -> None:
+def restore_settings(before: OutputSettings) -> None:
     """Print as before again."""
     global _settings
     _settings = before
@@ -82,7 +82,7 @@ def echo(
     """
     extra = {SHOWN: True, "fields": fields or {}}
     if err:
-        show(LOGGER.makeRecord(LOGGER.name, level, "", 0, text, (), None, extra=extra), nl)
+        show_record(LOGGER.makeRecord(LOGGER.name, level, "", 0, text, (), None, extra=extra), nl)
     elif not _settings.as_json:
         text = fitting(printable(text))
         click.echo(click.style(text, bold=True) if bold else text, nl=nl)
@@ -95,7 +95,7 @@ def echo_next(*commands: str) -> None:
         echo("Next: " + "\n      ".join(commands))
 
 
-def show(record: logging.LogRecord, nl: bool = True) -> None:
+def show_record(record: logging.LogRecord, nl: bool = True) -> None:
     """Print a log record on standard error, if it is important enough for the present settings."""
     if _settings.quiet and record.levelno < logging.WARNING:
         return

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -129,17 +129,25 @@ def _help_records(options: Sequence[click.Option], context: click.Context) -> li
 
 
 def variables(context: click.Context, option: click.Option) -> list[str]:
-    """The environment variables of an option, one for each of its long names.
+    """The environment variables of an option, one for each of its long names; those of former names last.
 
     Example:
         `--workers` of `dimmagen dim` is `DIMMAGEN_DIM_WORKERS`.
     """
-    names = [name.removeprefix("--") for name in option.opts if name.startswith("--")]
-    return [f"{context.auto_envvar_prefix}_{name.replace('-', '_').upper()}" for name in names]
+    former = [name for name, present in _former_names(context).items() if present in option.opts]
+    return [_variable(context, name) for name in (*option.opts, *former) if name.startswith("--")]
 
 
-def tell_unknown_variables(context: click.Context) -> None:
-    """Warn of environment variables that look like an option of this command and are none."""
+def _variable(context: click.Context, name: str) -> str:
+    return f"{context.auto_envvar_prefix}_{name.removeprefix('--').replace('-', '_').upper()}"
+
+
+def _former_names(context: click.Context) -> Mapping[str, str]:
+    return getattr(context.command, "former_names", {})
+
+
+def note_variables(context: click.Context) -> None:
+    """Warn of environment variables that look like an option of this command, and of former names."""
     prefix = f"{context.auto_envvar_prefix}_"
     known = {
         name
@@ -147,6 +155,10 @@ def tell_unknown_variables(context: click.Context) -> None:
         if isinstance(option, click.Option)
         for name in variables(context, option)
     }
+    for former, present in _former_names(context).items():
+        if (name := _variable(context, former)) in os.environ:
+            text = f"Note: {name} is now {_variable(context, present)}; the former name will be removed."
+            echo(text, err=True)
     for name in sorted(set(os.environ) - known):
         if context.auto_envvar_prefix and name.startswith(prefix):
             # By what follows the prefix, which they all share.

@@ -25,7 +25,7 @@ from dimmagen.generate.estimate.load_balancing import MAX_IDLE
 from dimmagen.generate.estimate.sample import sample_light_images
 from dimmagen.generate.execution import ChosenExecutor
 from dimmagen.generate.pair import BuildDimmer, PairSettings
-from dimmagen.generate.run_plan import check_settings
+from dimmagen.generate.run_plan import check_pair_settings
 from dimmagen.sources.photo_selection import PhotoSelection
 
 # Parameters of `dim` that a plan needs; the options are those of `dim` itself.
@@ -106,7 +106,7 @@ def plan(
     machines like this one under the same load as now.
     """
     pair_settings = PairSettings(**settings)
-    check_settings(pair_settings)
+    check_pair_settings(pair_settings)
     with steps_bar("scanning photos") as steps:
         refs, photos = sample_light_images(
             sources, exclude, processor_count(), pair_settings.seed, steps.begin, steps, selection
@@ -156,7 +156,7 @@ def _print(estimate: RunEstimate, cost: dict[str, Interval]) -> None:
 
 
 def _rows(estimate: RunEstimate, cost: dict[str, Interval]) -> Iterator[tuple[str, str, str]]:
-    photos, schedule, workers = estimate.photos, estimate.schedule, estimate.workers
+    photos, balance, workers = estimate.photos, estimate.load_balance, estimate.workers
     smallest, largest = estimate.shard_samples
     each = f"{smallest}" if smallest == largest else f"{smallest} or {largest}"
     about = "about " if photos.estimated else ""
@@ -179,8 +179,8 @@ def _rows(estimate: RunEstimate, cost: dict[str, Interval]) -> Iterator[tuple[st
     at_once = estimate.variants_per_job
     job = f"{at_once} variants of the photos of a shard" if at_once > 1 else "one shard"
     yield "time per job", duration(estimate.job_seconds), f"{job}; at most this is lost with a worker"
-    idle = f"{schedule.idle_workers:,} of {workers:,} workers idle in the last ({schedule.idle_share:.1%})"
-    yield "rounds", f"{schedule.rounds:,}", idle
+    idle = f"{balance.idle_workers:,} of {workers:,} workers idle in the last ({balance.idle_share:.1%})"
+    yield "rounds", f"{balance.rounds:,}", idle
     memory = f"{size(estimate.worker_bytes * workers)} in all, {estimate.bytes_per_pixel:.0f} bytes per pixel"
     yield "memory per worker", size(estimate.worker_bytes), memory
     yield "written per second", size(estimate.bytes_per_second), "required of the disk or network"
@@ -192,8 +192,8 @@ def _rows(estimate: RunEstimate, cost: dict[str, Interval]) -> Iterator[tuple[st
 
 
 def _advice(estimate: RunEstimate) -> str:
-    schedule = estimate.schedule
-    if schedule.idle_share < MAX_IDLE:
+    balance = estimate.load_balance
+    if balance.idle_share < MAX_IDLE:
         return ""
     if better := estimate.better_samples_per_shard:
         return (

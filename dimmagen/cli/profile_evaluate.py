@@ -31,9 +31,15 @@ from dimmagen.dimmers.pair_facts import PairFacts
 from dimmagen.dimmers.pair_problems import check_pairs, refuse_unsuitable_pairs
 from dimmagen.dimmers.profile import Profile, open_profile
 from dimmagen.dimmers.real_pairs import RealPair, load_pairs
-from dimmagen.evaluation.realism import dump, evaluate, pairs_fitted_on
+from dimmagen.evaluation.realism import dump, evaluate_dimmers, pairs_fitted_on
 from dimmagen.evaluation.realism_results import MODES, Mode, PairResult
-from dimmagen.evaluation.realism_summary import ALL_MEASURES, RealismSummary, as_json, best_dimmers, summarise
+from dimmagen.evaluation.realism_summary import (
+    ALL_MEASURES,
+    RealismSummary,
+    best_dimmers,
+    summarise,
+    summary_as_json,
+)
 from dimmagen.evaluation.realism_verdict import checks_of, headline, headline_rows
 from dimmagen.evaluation.repeats import find_repeats, measure_repeats
 
@@ -129,7 +135,7 @@ def profile_evaluate(
     workers = workers or processor_count()
     repeats = _measured_repeats(repeats_path, workers) if repeats_path else []
     with steps_bar("measuring pairs", len(pairs)) as steps:
-        results = evaluate(dimmers, pairs, draws=draws, seed=seed, workers=workers, on_pair=steps)
+        results = evaluate_dimmers(dimmers, pairs, draws=draws, seed=seed, workers=workers, on_pair=steps)
     summary = summarise(results, seed, repeats)
     verdict = _print_verdict(summary, list(dimmers), len(pairs))
     if details:
@@ -144,7 +150,7 @@ def profile_evaluate(
         settings["fitted on"] = "; ".join(
             f"{label}: {', '.join(used)}" for label, used in fitted_on.items() if used
         )
-    numbers = {"verdict": verdict, **as_json(summary, results, dimmers, settings, repeats)}
+    numbers = {"verdict": verdict, **summary_as_json(summary, results, dimmers, settings, repeats)}
     if json_file:
         write_json(json_file, numbers)
     if html_path:

@@ -16,7 +16,7 @@ from dimmagen.dimmers.fit import KINDS, FittedProfile, refuse_other_fit
 from dimmagen.dimmers.pair_facts import former_jpegs
 from dimmagen.dimmers.pair_problems import PairProblem, check_pairs_for_fit
 from dimmagen.dimmers.profile import new_profile_folder
-from dimmagen.dimmers.profile_json import PICTURE
+from dimmagen.dimmers.profile_json import SHEET
 from dimmagen.dimmers.real_pairs import RealPair, load_pairs, split_held_out
 from dimmagen.evaluation.checked_fit import fit_and_check
 from dimmagen.evaluation.profile_check import NOT_CHECKED
@@ -86,7 +86,7 @@ def fit(
     echo("\n".join(check_lines(result.check)))
     if model != KINDS[0] or settings().verbose:
         _print_likelihood(result.fitted, model)
-    echo(f"\nSaved to {folder} (fingerprint {saved.fingerprint[:12]}), with {PICTURE}.")
+    echo(f"\nSaved to {folder} (fingerprint {saved.fingerprint[:12]}), with {SHEET}.")
     echo_next(f"dimmagen dim --profile {shell_word(out)} --source PHOTOS --shards out/")
     return {
         "profile": str(folder),

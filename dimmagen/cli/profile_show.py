@@ -14,7 +14,7 @@ from dimmagen.cli.profile_view import WIDTH, check_lines, curve_lines
 from dimmagen.core.text import one_line, pluralize
 from dimmagen.dimmers.pair_facts import PairFacts
 from dimmagen.dimmers.profile import Profile, is_formula, open_profile
-from dimmagen.dimmers.profile_json import PICTURE
+from dimmagen.dimmers.profile_json import SHEET
 from dimmagen.evaluation.profile_check import ProfileCheck
 
 _MOST_NAMES = 8
@@ -89,8 +89,8 @@ def _facts(found: Profile) -> Iterator[tuple[str, str]]:
     yield "fingerprint", found.fingerprint[:12]
     if found.folder:
         yield "folder", str(found.folder)
-        if (found.folder / PICTURE).is_file():
-            yield "picture", f"{PICTURE} in this folder"
+        if (found.folder / SHEET).is_file():
+            yield "sheet", f"{SHEET} in this folder"
 
 
 def _origin(provenance: dict) -> str:

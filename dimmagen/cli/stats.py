@@ -9,7 +9,7 @@ from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.dataset.reader import pair_tables
+from dimmagen.dataset.pair_tables import pair_tables
 from dimmagen.dataset.statistics import COUNTED, NUMBERS, DatasetSummary, bars, short
 
 

@@ -1,7 +1,7 @@
-"""How Hugging Face's `datasets` reads a folder of shards, beside a README that users replace.
+"""How Hugging Face's `datasets` reads a folder of shards, next to a README that users replace.
 
-Without it, and without the YAML head of the README, `load_dataset(FOLDER)` takes the parquet files beside the
-shards for the data set and gives their rows in place of images.
+Without it, and without the YAML head of the README, `load_dataset(FOLDER)` takes the parquet files next to
+the shards for the data set and gives their rows in place of images.
 """
 
 from collections.abc import Sequence

@@ -14,7 +14,7 @@ def missing_package(what: str, package: str, extra: str, error: Exception, inste
         package: to import.
         extra: of dimmagen, which installs it.
         error: of the import.
-        instead: what else can be done, such as `use --architecture compact`.
+        instead: what else can be done, such as "give another `architecture`".
     """
     absent = isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == package
     why = "" if absent else f", which is installed but fails ({' '.join(str(error).split())})"

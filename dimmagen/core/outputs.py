@@ -1,13 +1,16 @@
-"""Which places can keep what is written: checked before any work, not after the first file is complete."""
+"""Where results go: which places can keep them, checked before any work, and how runs there are resumed."""
 
 import os
 import tempfile
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
+
+ResumeMode = Literal["if-possible", "always", "never"]
 
 # In a chain such as `zip::s3://bucket/a.zip`, the reason of one is that of the whole.
 _UNSUITABLE = {
@@ -77,6 +80,6 @@ def refuse_alike(folder: Path, names: Iterable[str]) -> None:
 def _are_one(folder: Path, first: str, second: str) -> bool:
     """Whether a disk takes two names as one, tried with a file in a folder that is removed."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".dimmagen-", dir=folder) as probe:
-        (Path(probe) / first).touch()
-        return (Path(probe) / second).exists()
+    with tempfile.TemporaryDirectory(prefix=".dimmagen-", dir=folder) as trial:
+        (Path(trial) / first).touch()
+        return (Path(trial) / second).exists()

@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 
-# What cmd or PowerShell take for a part of their own language, beside spaces.
+# What cmd or PowerShell take for a part of their own language, besides spaces.
 _WINDOWS_SPECIAL = re.compile(r"[&|<>^(){};,'`@#]")
 # Control characters (C0, DEL, C1), those that turn the direction of text or separate lines, lone surrogates.
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")

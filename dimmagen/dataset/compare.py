@@ -13,7 +13,7 @@ from dimmagen.core.text import pluralize
 from dimmagen.dataset.checking import expected_members
 from dimmagen.dataset.compare_unordered import unordered_differences
 from dimmagen.dataset.manifest import MANIFEST, Manifest, changed_values
-from dimmagen.dataset.matching import matched, rows_by_key
+from dimmagen.dataset.matching import matched_rows, rows_by_key
 from dimmagen.dataset.reader import PairSet, read_member
 from dimmagen.dataset.schema import PAIR_SCHEMAS, first_difference
 
@@ -102,7 +102,7 @@ def stages_that_differ(one: PairSet, other: PairSet) -> Counter[str]:
     Pairs are matched by key; `missing` counts those that only one data set has.
     """
     counts = Counter[str]()
-    for _, row, found in matched(rows_by_key(one), rows_by_key(other)):
+    for _, row, found in matched_rows(rows_by_key(one), rows_by_key(other)):
         if row is None or found is None:
             counts["missing"] += 1
         elif difference := first_difference(row, found):

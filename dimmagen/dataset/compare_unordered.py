@@ -11,7 +11,7 @@ from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError
 from dimmagen.dataset.generations import GENERATIONS, REMOVED
 from dimmagen.dataset.manifest import Manifest, changed_values
-from dimmagen.dataset.matching import NamedRows, matched
+from dimmagen.dataset.matching import NamedRows, matched_rows
 from dimmagen.dataset.reader import ROWS_ALONE, PairSet, open_pairs
 from dimmagen.dataset.rejected import rejected_rows
 from dimmagen.dataset.schema import PIPELINE_STAGES
@@ -61,7 +61,7 @@ def _compared(manifest: Manifest, part: str) -> dict:
 
 def _row_differences(a: str, b: str, here: NamedRows, there: NamedRows) -> list[str]:
     only_here, only_there, different = list[str](), list[str](), list[str]()
-    for name, row, other in matched(here, there):
+    for name, row, other in matched_rows(here, there):
         if other is None:
             only_here.append(f"{name} is only in {a}")
         elif row is None:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from dimmagen.core.threads import ordered_map
 from dimmagen.dataset.reader import ChosenRows, PairSet
 from dimmagen.images import codec
-from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes, cuts_of
+from dimmagen.sources.scene_hash import SAME_SCENE_BITS, SceneHashes, cuts_of
 
 COMPARED = ("light_key", "transform")
 """The columns of a data set that :func:`find_leaks` needs; the others are read light image by light image."""
@@ -61,7 +61,7 @@ def find_leaks(
     """
     images = ChosenRows(pairs, first_of_each_light(pairs))
     transforms = pc.unique(pairs.table["transform"].take(images.indices)).to_pylist()
-    scenes = Scenes.from_paths(evaluation, cuts_of(transforms))
+    scenes = SceneHashes.from_paths(evaluation, cuts_of(transforms))
     on_start(len(images))
 
     def leak(row: dict) -> Leak | None:

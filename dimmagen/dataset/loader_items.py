@@ -79,7 +79,7 @@ def record_in(sample: Mapping) -> dict[str, Any]:
     return {name: record[name] for name in _RECORD}
 
 
-def finish_pair(
+def item_of_pair(
     record: Mapping, dark: np.ndarray, light: np.ndarray, crop: int | None, transform: Transform | None
 ) -> Any:
     """The dictionary that a user gets, from uint8 (H, W, 3) images and a pair's record."""
@@ -103,7 +103,7 @@ def collate(samples: list) -> Any:
 
     It is in the memory of the processor, whatever `torch.set_default_device` says: a worker process cannot
     use a GPU that its parent uses. In a worker process, torch stacks tensors in shared memory, and nothing is
-    left to be put there by the thread that sends them, whose errors no one is told.
+    left to be put there by the thread that sends them, whose errors nobody sees.
     """
     with torch.device("cpu"):
         return default_collate([_with_tensors(sample) for sample in samples])

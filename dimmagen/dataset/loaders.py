@@ -280,13 +280,11 @@ def pair_loader(
     shards = tuple(manifest.shards)
     if epoch is None:
         refuse_fewer_shards(out, len(shards), world_size)
-        totals = [
-            sum(_batch_counts(shards[one::world_size], workers, batch_size, drop_last))
-            for one in range(world_size)
-        ]
+        shares = [shards[one::world_size] for one in range(world_size)]
+        totals = [sum(_batch_counts(share, workers, batch_size, drop_last)) for share in shares]
         refuse_no_batches(totals, batch_size)
         warn_of_uneven_ranks(totals)
-        shards = shards[rank::world_size]
+        shards = shares[rank]
         workers = min(workers, len(shards))
     _refuse_unsuitable_sizes(out, manifest, crop, has_one_size=batch_size > 1 and transform is None)
     start = torch.zeros(2 + max(workers, 1), dtype=torch.int64, device="cpu")

@@ -17,7 +17,7 @@ def rows_by_key(pairs: PairSet) -> NamedRows:
     return ((row["key"], row) for row in pairs.whole())
 
 
-def matched(rows: NamedRows, others: NamedRows) -> Iterator[tuple[str, Mapping | None, Mapping | None]]:
+def matched_rows(rows: NamedRows, others: NamedRows) -> Iterator[tuple[str, Mapping | None, Mapping | None]]:
     """The rows of two sets by name: those of the first set in their order, then what only the second has.
 
     Args:

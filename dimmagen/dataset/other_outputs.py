@@ -1,4 +1,4 @@
-"""What is no data set although dimmagen wrote it: a part of one, a MixHQ, an export."""
+"""What is not a data set although dimmagen wrote it: a part of one, a MixHQ, an export."""
 
 import os
 

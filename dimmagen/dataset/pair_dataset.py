@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from dimmagen.core import arguments as kinds
 from dimmagen.core import storage
 from dimmagen.dataset.loader_checks import refuse_below, refuse_small
-from dimmagen.dataset.loader_items import PairSample, Transform, finish_pair
+from dimmagen.dataset.loader_items import PairSample, Transform, item_of_pair
 from dimmagen.dataset.reader import open_pairs
 
 ItemT = TypeVar("ItemT")
@@ -68,7 +68,7 @@ class PairDataset(Dataset[ItemT]):
 
     def __getitem__(self, index: int) -> ItemT:
         row = self.row(index)
-        return finish_pair(row, *self.pairs.images(row), self.crop, self.transform)
+        return item_of_pair(row, *self.pairs.images(row), self.crop, self.transform)
 
     def row(self, index: int) -> dict[str, Any]:
         """Everything recorded about one pair (see :data:`PAIR_SCHEMA`); no image is read."""

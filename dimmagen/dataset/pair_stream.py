@@ -11,7 +11,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from webdataset.filters import shuffle as shuffled
 
 from dimmagen.core.errors import DimmagenError
-from dimmagen.dataset.loader_items import Transform, finish_pair, image_in, record_in
+from dimmagen.dataset.loader_items import Transform, image_in, item_of_pair, record_in
 from dimmagen.dataset.loader_state import new_seed, seed_worker
 from dimmagen.dataset.manifest import ShardEntry
 from dimmagen.dataset.shard_samples import shard_samples
@@ -107,4 +107,4 @@ class PairStream(IterableDataset):
                 path=path,
                 key=key,
             ) from error
-        return finish_pair(record, dark, light, self.crop, self.transform)
+        return item_of_pair(record, dark, light, self.crop, self.transform)

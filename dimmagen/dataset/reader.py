@@ -1,15 +1,12 @@
 """A finished data set as a list of pairs: the rows of its parquet files, and images read by offset.
 
-Loaders, exports, subsets and reports read data sets through this module. A data set may come from an
-untrusted source: rows are checked against the manifest before their offsets are used.
+Loaders, exports, subsets and reports read data sets through this module.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial, reduce
-from itertools import groupby, islice
+from itertools import groupby
 from os import PathLike, fspath
 from typing import Any, Literal
 
@@ -20,27 +17,17 @@ import pyarrow.compute as pc
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.git_lfs import refuse_pointer
-from dimmagen.core.parquet import read_table
-from dimmagen.core.text import pluralize
-from dimmagen.core.threads import ordered_map
-from dimmagen.dataset.manifest import Manifest, ShardEntry
+from dimmagen.dataset.manifest import Manifest
+from dimmagen.dataset.pair_tables import pair_tables, rows_at, rows_of, shard_table
 from dimmagen.dataset.schema import schema_of
 from dimmagen.images import codec
+from dimmagen.images.pair_names import Side
 
 ROWS_ALONE = ("variant",)
 """A small column, for tables of sets whose whole rows are iterated and nothing else."""
 
-Side = Literal["dark", "light"]
 Part = Literal["dark", "light", "labels"]
-_ROWS_AT_ONCE = 4096
 _MAX_SHOWN = 5
-_REQUESTS = 16  # at a time
-_ENDINGS = {
-    "dark": (".dark.png", ".dark.webp"),
-    "light": (".light.jpg", ".light.png", ".light.webp"),
-    "labels": (".labels.json", ".mask.png"),
-}
-_KEY = r"^[a-z0-9]+(-[a-z0-9]+)*$"  # keys become parts of file names
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +64,7 @@ class PairSet:
 
     def iter_rows(self) -> Iterator[dict]:
         """All rows of the table, of which a few thousand are in memory at a time."""
-        return _rows_of(self.table)
+        return rows_of(self.table)
 
     def whole(self, indices: Iterable[int] | None = None) -> Iterator[dict]:
         """Rows with all columns, of which a few thousand are in memory at a time.
@@ -91,10 +78,10 @@ class PairSet:
             DimmagenError: as :func:`open_pairs`.
         """
         if {*schema_of(self.manifest.settings).names} <= {*self.table.column_names}:
-            return _rows_at(self.table, indices)
+            return rows_at(self.table, indices)
         if indices is None:
             tables = pair_tables(self.out, self.manifest)
-            return (row for table in tables for row in _rows_of(table))
+            return (row for table in tables for row in rows_of(table))
         return self._read_at(indices)
 
     def _read_at(self, indices: Iterable[int]) -> Iterator[dict]:
@@ -103,8 +90,8 @@ class PairSet:
         for place, chosen in groupby(indices, lambda index: int(np.searchsorted(ends, index, side="right"))):
             shard = self.manifest.shards[place]
             start = int(ends[place]) - shard.samples
-            table = _table(self.out, shard, _metadata(self.out, shard), schema)
-            yield from _rows_at(table, [index - start for index in chosen])
+            table = shard_table(self.out, shard, schema)
+            yield from rows_at(table, [index - start for index in chosen])
 
     def find(self, key: str) -> dict:
         """The whole row of the pair with a key, or with the only key that begins with it.
@@ -221,23 +208,6 @@ class ChosenRows(Sequence[dict]):
         return self._pairs.whole(map(int, self.indices))
 
 
-def _rows_of(table: pa.Table) -> Iterator[dict]:
-    for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
-        yield from batch.to_pylist()
-
-
-def _rows_at(table: pa.Table, indices: Iterable[int] | None) -> Iterator[dict]:
-    """Some rows of a table, or all; the indices are ascending."""
-    if indices is None:
-        yield from _rows_of(table)
-        return
-    rest = iter(indices)
-    while chosen := list(islice(rest, _ROWS_AT_ONCE)):
-        # Of the table as a whole, each choice would take as long as the table.
-        part = table.slice(chosen[0], chosen[-1] - chosen[0] + 1)
-        yield from part.take([index - chosen[0] for index in chosen]).to_pylist()
-
-
 @contextmanager
 def shard_is_there(path: str) -> Iterator[None]:
     """Around what reads a shard: one that is missing is an error that names it.
@@ -261,7 +231,7 @@ def open_pairs(
 
     Args:
         out: folder or fsspec URL of the data set.
-        columns: of the table beside `shard`; None for all. Few of many are read in a fraction of the time
+        columns: of the table besides `shard`; None for all. Few of many are read in a fraction of the time
             and of the memory, which is about 0.9 kB for a pair with all columns.
         manifest: of the data set, if it is read already.
 
@@ -272,121 +242,6 @@ def open_pairs(
     out = fspath(out)
     manifest = manifest or Manifest.load(out)
     return PairSet(out, manifest, pa.concat_tables(pair_tables(out, manifest, columns)))
-
-
-def pair_tables(out: str, manifest: Manifest, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """The table of a :class:`PairSet`, shard by shard; arguments and errors as for :func:`open_pairs`."""
-    schema = schema_of(manifest.settings)
-    shards = manifest.shards
-    files: Iterator[bytes | None]
-    if storage.is_local(out):
-        files = (_metadata(out, shard) for shard in shards)
-    else:  # a request takes long, and many take no longer
-        files = ordered_map(partial(_metadata, out), shards, _REQUESTS)
-    return (_table(out, *one, schema, columns) for one in zip(shards, files, strict=True))
-
-
-def whole_rows(out: str, manifest: Manifest, rows: Iterable[Mapping]) -> list[dict]:
-    """All columns of some pairs.
-
-    Args:
-        out: folder or fsspec URL of the data set.
-        manifest: of the data set.
-        rows: of the pairs, with at least `key` and `shard`.
-    """
-    rows = list(rows)
-    names, schema = {row["shard"] for row in rows}, schema_of(manifest.settings)
-    found: dict[tuple[str, str], dict] = {}
-    for shard in (one for one in manifest.shards if one.name in names):
-        keys = [row["key"] for row in rows if row["shard"] == shard.name]
-        table = _table(out, shard, _metadata(out, shard), schema)
-        chosen = table.filter(pc.is_in(table["key"], pa.array(keys, pa.string())))
-        found |= {(shard.name, row["key"]): row for row in chosen.to_pylist()}
-    return [found[row["shard"], row["key"]] for row in rows]
-
-
-def _metadata(out: str, shard: ShardEntry) -> bytes | None:
-    """The parquet file of a shard; None if there is none. A local one that is too large is not read."""
-    path = storage.join(out, shard.metadata.name)
-    try:
-        if (place := storage.local_path(path)) and os.path.getsize(place) > shard.metadata.bytes:
-            raise _not_named(out, path)
-        return storage.read(path)
-    except FileNotFoundError:
-        return None
-
-
-def _not_named(out: str, path: str) -> DimmagenError:
-    """The error about another file than the manifest names."""
-    refuse_pointer(path)
-    what = f"{path} is not the file that the manifest names"
-    return DimmagenError(what, f"run `verify({out})`", code="damaged", path=path)
-
-
-def _table(
-    out: str, shard: ShardEntry, data: bytes | None, schema: pa.Schema, columns: Sequence[str] | None = None
-) -> pa.Table:
-    path = storage.join(out, shard.metadata.name)
-    todo = f"run `verify({out})`"
-    # If there is none, reading it says so.
-    is_named = data is None or (len(data), hashing.sha256(data)) == (
-        shard.metadata.bytes,
-        shard.metadata.sha256,
-    )
-    if not is_named:  # before anything in it is trusted
-        raise _not_named(out, path)
-    table = read_table(path, schema, shard.samples, columns, data)
-    has = f"has {pluralize(len(table), 'row')}"
-    for is_right, what in (
-        (_have_valid_keys(table), "holds invalid keys"),
-        (_have_their_members(table), "names members that are not those of its pairs"),
-        (_have_sizes_of_images(table), "has sizes that no image has"),
-        (_inside(table, shard.bytes), "has offsets outside its shard"),
-        (
-            len(table) == shard.samples,
-            f"{has}, the manifest says {shard.samples}",
-        ),  # by which pairs are found
-    ):
-        if not is_right:
-            raise DimmagenError(f"{path} {what}", todo, code="damaged", path=path)
-    name = pa.array([shard.name] * len(table), pa.string())
-    return table.append_column("shard", name if columns is None else name.dictionary_encode())
-
-
-def _have_valid_keys(table: pa.Table) -> bool:
-    if "key" not in table.column_names:
-        return True
-    return bool(pc.all(pc.match_substring_regex(table["key"], _KEY)).as_py())
-
-
-def _have_their_members(table: pa.Table) -> bool:
-    """Whether the name of each member is the key of its pair with one of the endings that members have."""
-    names = {*table.column_names}
-    for part, endings in _ENDINGS.items():
-        if {"key", f"{part}_member"} <= names:
-            member = table[f"{part}_member"]
-            fits = (pc.equal(member, pc.binary_join_element_wise(table["key"], end, "")) for end in endings)
-            if not pc.all(reduce(pc.or_, fits)).as_py():
-                return False
-    return True
-
-
-def _have_sizes_of_images(table: pa.Table) -> bool:
-    sides = [table[name].to_numpy() for name in ("width", "height") if name in table.column_names]
-    return all(((side >= 1) & (side <= codec.MAX_PIXELS)).all() for side in sides)
-
-
-def _inside(table: pa.Table, size: int) -> bool:
-    """Whether what the table places lies in a file of that size, and dark images before light ones."""
-    placed = {part for part in ("dark", "light", "labels") if f"{part}_offset" in table.column_names}
-    place = {part: (table[f"{part}_offset"].to_numpy(), table[f"{part}_size"].to_numpy()) for part in placed}
-    for start, length in place.values():
-        if not ((start >= 0) & (length >= 0) & (start <= size) & (length <= size - start)).all():
-            return False
-    if {"dark", "light"} <= placed:
-        (dark, dark_size), (light, _) = place["dark"], place["light"]
-        return bool((dark_size <= light - dark).all())
-    return True
 
 
 def read_member(out: str, shard_tar: str, offset: int, size: int) -> bytes:

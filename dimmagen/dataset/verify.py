@@ -76,7 +76,7 @@ def verify_dataset(
 
 
 def _unfinished(out: str, manifest: Manifest) -> list[str]:
-    """What an addition has written that is not published: what a run writes, beside the record of the run.
+    """What an addition has written that is not published: what a run writes, besides the record of the run.
 
     Of a run that ended, or was killed before it wrote anything, it is the folder of its notes alone.
     """

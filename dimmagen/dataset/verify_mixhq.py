@@ -27,10 +27,10 @@ from dimmagen.dataset.checking import (
     is_unpublished,
 )
 from dimmagen.sources.catalog import CatalogRow, values_of
-from dimmagen.sources.mixhq import with_recorded_others
-from dimmagen.sources.mixhq_generations import base_of, generations_of
+from dimmagen.sources.mixhq_generations import base_of, mixhq_generations
 from dimmagen.sources.mixhq_packing import sidecar
 from dimmagen.sources.mixhq_reading import MIXHQ_MANIFEST, catalog_parts, read_catalog, read_mixhq_manifest
+from dimmagen.sources.mixhq_verdicts import with_recorded_others
 from dimmagen.sources.verdict_counts import VerdictCounts, tally
 
 _FOLDERS = ("shards", "catalog")
@@ -149,7 +149,7 @@ def _check_catalogs(
     faults: list[Fault] = []
 
     def all_rows() -> Iterator[CatalogRow]:
-        for name, one in zip(catalog_parts(manifest), generations_of(manifest), strict=True):
+        for name, one in zip(catalog_parts(manifest), mixhq_generations(manifest), strict=True):
             record, count = _file_record({**one["catalog"], "name": name}), 0
             faults.extend(check_file(out, record))
             try:

@@ -33,7 +33,7 @@ def normals(first: int, pixels: int, key: int, block: int) -> np.ndarray:
     return out
 
 
-def words(first: int, pixels: int, key: int, block: int) -> np.ndarray:
+def random_words(first: int, pixels: int, key: int, block: int) -> np.ndarray:
     """The random words of which :func:`normals` are the quantiles, with its arguments: uint16 (pixels, 8)."""
     out = np.empty((pixels, 4), np.uint32)
     _fill_words(out, np.uint32(first), np.uint32(block), *split_key(key))

@@ -11,7 +11,7 @@ from skimage.registration import phase_cross_correlation
 
 _LONGEST = 1536  # pixels: larger images are averaged over blocks, as single pixels are noise and take minutes
 _LEAST = 256  # pixels: the shorter side keeps as many
-_SHOWN_SIGMA = 4.0  # pixels or blocks: the edges of black areas are no detail
+_SHOWN_SIGMA = 4.0  # pixels or blocks: the edges of black areas are not detail
 _PART = 512  # pixels: the sides of what is compared of each quarter, at most
 _MIN_PARTS = 3  # a turn and a scale have four numbers, a part gives two
 _MAX_RESIDUAL = 0.25  # of the corners' distance, RMS: more is not a rotation, but water or leaves that moved

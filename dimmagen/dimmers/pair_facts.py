@@ -78,7 +78,7 @@ class PairFacts(BaseModel):
 
 
 def former_jpegs(pairs: Sequence[RealPair]) -> str:
-    """What a fit makes of dark files that are no JPEGs any more, as a sentence; empty if there are none."""
+    """What a fit makes of dark files that are no longer JPEGs, as a sentence; empty if there are none."""
     qualities = sorted(pair.jpeg_quality for pair in pairs if pair.was_jpeg)
     if not qualities:
         return ""

@@ -21,7 +21,7 @@ from dimmagen.dimmers.pair_matching import (
     FoundPairs,
     PairPaths,
     listed,
-    matched,
+    matched_files,
     named_pairs,
     not_read,
     without_first,
@@ -36,7 +36,7 @@ from dimmagen.images.pair_names import (
     is_evaluation,
     is_sid_evaluation,
     is_training,
-    known_names,
+    known_pair_names,
     side_of,
     side_of_word,
     words,
@@ -110,7 +110,7 @@ def pairs_of_folder(folder: Path) -> FoundPairs:
 
 
 def _for_training(places: Sequence[_Place]) -> list[_Place]:
-    """The places that are not those of an evaluation split, and none beside the only training split."""
+    """The places outside of evaluation splits; only that of the training split, if there is one."""
     others = [place for place in places if not is_evaluation(place.below)]
     training = [place for place in others if is_training(place.below)]
     if len(training) != 1:
@@ -294,7 +294,7 @@ def _complete(place: _Place, form: _Form) -> tuple[list[list[PairPaths]], UsageE
     fewest: UsageError | None = None
     for darks, lights, many in _readings(place, form):
         try:
-            found = sorted(matched(place.text, darks, lights, many))
+            found = sorted(matched_files(place.text, darks, lights, many))
         except UsageError as error:
             if fewest is None or error.fields["count"] < fewest.fields["count"]:
                 fewest = error
@@ -362,8 +362,8 @@ def _nothing_found(folder: Path) -> UsageError:
     return UsageError(
         f"{folder} holds no pairs by its names; it has {' and '.join(found) or 'no images'}",
         f"name the sides by a pattern, '{dark}/{{name}}.* -> {light}/{{name}}.*' (the dark one first), "
-        f"or rename them: {known_names()}; files may be named desk_low.jpg and desk_high.jpg, or listed in a "
-        "CSV file with the columns dark and light (docs/pairs.md)",
+        f"or rename them: {known_pair_names()}; files may be named desk_low.jpg and desk_high.jpg, or listed "
+        "in a CSV file with the columns dark and light (docs/pairs.md)",
         code="missing-path",
         path=str(folder),
         folders=[path.name for path in inner],

@@ -144,7 +144,7 @@ def named_pairs(files: Iterable[PairPaths], root: Path) -> dict[str, PairPaths]:
     return {name: named[name] for name in sorted(named, key=natural)}
 
 
-def matched(
+def matched_files(
     where: str, darks: dict[Path, Hashable], lights: dict[Path, Hashable], many: bool = False
 ) -> list[PairPaths]:
     """The pairs of equal keys.
@@ -171,7 +171,7 @@ def matched(
 
 
 def not_read(names: Iterable[str]) -> str:
-    """A note on images that are not read, such as RAW files beside a camera's JPEGs; empty without any."""
+    """A note on images that are not read, such as RAW files next to a camera's JPEGs; empty without any."""
     others = counted_others(names)
     return f"left out, as such files are not read: {others}" if others else ""
 

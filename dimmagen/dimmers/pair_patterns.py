@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dimmagen.core.errors import UsageError
 from dimmagen.core.system_files import is_system_name
-from dimmagen.dimmers.pair_matching import FoundPairs, matched, named_pairs, not_read
+from dimmagen.dimmers.pair_matching import FoundPairs, matched_files, named_pairs, not_read
 from dimmagen.images.codec import IMAGE_EXTENSIONS
 from dimmagen.sources.other_formats import counted_others
 
@@ -62,7 +62,7 @@ def pairs_of_pattern(pattern: str) -> FoundPairs:
             code="missing-path",
             pattern=pattern,
         )
-    pairs = named_pairs(matched(pattern, darks, lights, many=True), Path())
+    pairs = named_pairs(matched_files(pattern, darks, lights, many=True), Path())
     return FoundPairs(pairs, not_read(names))
 
 

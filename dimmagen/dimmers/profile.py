@@ -27,7 +27,7 @@ from dimmagen.dimmers.profile_folders import (
     saved_profile_names,
     user_profiles_folder,
 )
-from dimmagen.dimmers.profile_json import NAME, PICTURE, SCHEMA, fingerprint_of, read_profile_json
+from dimmagen.dimmers.profile_json import NAME, SCHEMA, SHEET, fingerprint_of, read_profile_json
 
 COMPATS = ("default", "reference")
 
@@ -210,7 +210,7 @@ def save_profile(
     default_model: str,
     provenance: Mapping,
     *,
-    picture: bytes = b"",
+    sheet: bytes = b"",
     replace: bool = False,
 ) -> Profile:
     """Write a profile; the folder appears complete or not at all.
@@ -220,7 +220,7 @@ def save_profile(
         models: the dimmer models; two of them may share a file.
         default_model: one of their kinds.
         provenance: how the profile was made; values that JSON can represent.
-        picture: a PNG that shows the profile to people, which its fingerprint does not cover.
+        sheet: a PNG that shows the profile to people, which its fingerprint does not cover.
         replace: replace an existing profile. At every moment the old or the new one is there: whoever opens,
             lists or saves the profile after a kill in between gets it.
 
@@ -239,8 +239,8 @@ def save_profile(
             "provenance": dict(provenance),
         }
         storage.atomic_write(unfinished / NAME, json.dumps(content, indent=1).encode() + b"\n")
-        if picture:
-            storage.atomic_write(unfinished / PICTURE, picture)
+        if sheet:
+            storage.atomic_write(unfinished / SHEET, sheet)
         _make_readable(unfinished, 0o755)
         if replace and folder.exists():
             storage.replace_folder(unfinished, folder)

@@ -16,7 +16,7 @@ from dimmagen.dimmers.profile_folders import folder_of_model, is_name
 SCHEMA = 2  # since 2 the camera model has black offsets, skew and tails of chroma
 READABLE_SCHEMAS = (1, 2)
 NAME = "profile.json"
-PICTURE = "profile.png"  # how good the profile is, for people; it is never read
+SHEET = "profile.png"  # how good the profile is, for people; it is never read
 _TEXTS = ("README.md", "LICENSE", "LICENSE.md", "LICENSE.txt")  # of whoever shares a profile; never read
 _MAX_FILE = 2**26  # bytes; those of the models have a few kilobytes
 _TODO = "fit or import it again"
@@ -116,14 +116,14 @@ def _refuse_unknown(folder: Path, models: Mapping[str, Mapping]) -> None:
 def _refuse_unsafe(folder: Path, files: Mapping[str, str]) -> None:
     """Refuse a profile with files that its models may not have, or that are outside its folder.
 
-    The picture and the texts of a hub are not files of a model: they are not read, so what they hold does not
+    The sheet and the texts of a hub are not files of a model: they are not read, so what they hold does not
     matter.
     """
-    named = set(files) | {*storage.list_names(folder)} - {NAME, PICTURE, *_TEXTS}
+    named = set(files) | {*storage.list_names(folder)} - {NAME, SHEET, *_TEXTS}
     odd = sorted(name for name in named if Path(name).name != name or not name.endswith(".safetensors"))
     if odd:
         raise DimmagenError(
-            f"profile {folder} holds {', '.join(odd)}: only profile.json, {PICTURE} and .safetensors "
+            f"profile {folder} holds {', '.join(odd)}: only profile.json, {SHEET} and .safetensors "
             "files are safe",
             "remove it if you put it there, otherwise do not use this profile",
             code="unsafe",

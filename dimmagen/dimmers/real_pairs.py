@@ -44,7 +44,7 @@ class RealPair:
         jpeg_quality: of the dark file, 1 to 100, or of the JPEG that it was decoded from, by its traces
             (:mod:`~dimmagen.dimmers.jpeg_traces`); 0 if the dark image was no JPEG.
         camera: maker and model by the EXIF data of the dark file; empty without them.
-        was_jpeg: whether the dark file is no JPEG, but was decoded from one.
+        was_jpeg: whether the dark file was decoded from a JPEG and stored in another format.
     """
 
     name: str

@@ -71,7 +71,7 @@ class Acceleration:
             cuda.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
 
 
-# Convolutions with the channels last are faster on a processor, images are decoded beside the step where
+# Convolutions with the channels last are faster on a processor, images are decoded during the step where
 # there is a second one, and the memory of a step is kept for the next. All else would change what is computed
 # by a rounding, and with it the bytes of a run, which are promised there.
 ON_PROCESSORS = Acceleration(prefetch=2, keep_memory=True)

@@ -172,7 +172,7 @@ def load_network(
             name=name,
         )
     network = EnhancementNetwork(name)
-    restore(network, saved.tensors, path)
+    restore_weights(network, saved.tensors, path)
     network.to(device).eval().use(acceleration(torch.device(device)))
     return network, saved.header
 
@@ -186,7 +186,7 @@ def _bytes_of_network(header: Mapping[str, Any]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
 
 
-def restore(network: EnhancementNetwork, tensors: dict[str, Tensor], path: Path) -> None:
+def restore_weights(network: EnhancementNetwork, tensors: dict[str, Tensor], path: Path) -> None:
     """Load saved weights into a network.
 
     Args:

@@ -13,7 +13,7 @@ from dimmagen.metrics.lpips import SMALLEST_SIDE
 
 CACHE_GB = 1.0
 MIX_SHARE = 0.1
-VALIDATION_PICTURES = 4
+VALIDATION_IMAGES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class TrainConfig:
 
     All of them decide its losses, except for `training.checkpoint_every`, `cache_gb`, `device`,
     `lpips_weights` (whose numbers count, not their path), `compile`, `loggers` and
-    `validation_pictures`.
+    `validation_images`.
 
     Attributes:
         data: folder or URL of a pair data set, or None.
@@ -50,7 +50,7 @@ class TrainConfig:
         lpips_weights: file or folder with the weights of LPIPS; None takes those of the lpips package.
         compile: whether torch compiles the network; `auto` does on a GPU, for long runs.
         loggers: names in :data:`~dimmagen.enhance.loggers.LOGGERS` that get the log as well.
-        validation_pictures: how many validation pairs each strip of images shows; 0 writes no strips.
+        validation_images: how many validation pairs each strip of images shows; 0 writes no strips.
 
     Raises:
         UsageError: the network or LPIPS cannot take the crop, or arguments exclude each other.
@@ -81,7 +81,7 @@ class TrainConfig:
     lpips_weights: str | None = None
     compile: Compile = "auto"
     loggers: tuple[str, ...] = ()
-    validation_pictures: int = VALIDATION_PICTURES
+    validation_images: int = VALIDATION_IMAGES
 
     def __post_init__(self) -> None:
         known = self.architecture in ARCHITECTURES

@@ -11,12 +11,12 @@ from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.executors.ray_cluster import connect_ray
 from dimmagen.core.executors.ray_folder import session_folder
+from dimmagen.core.outputs import ResumeMode
 from dimmagen.core.text import pluralize
 from dimmagen.enhance.config import TrainConfig
 from dimmagen.enhance.distributed_context import DistributedContext
 from dimmagen.enhance.following import log_followed
 from dimmagen.enhance.loop import TrainProgress
-from dimmagen.enhance.run_folder import ResumeMode
 from dimmagen.enhance.training import run_training
 
 _LOG = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import numpy as np
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, fault_of
 from dimmagen.enhance.loggers import LOGGERS, RunLogger
-from dimmagen.enhance.run_folder import COLUMNS, LOG, PICTURES, RunFolder
+from dimmagen.enhance.run_folder import COLUMNS, LOG, STRIPS, RunFolder
 from dimmagen.images import codec
 
 
@@ -55,10 +55,10 @@ class Log:
         rest = {name: value for name, value in values.items() if name != "iteration"}
         self._tell(lambda logger: logger.row(int(values["iteration"]), rest))
 
-    def picture(self, iteration: int, image: np.ndarray) -> None:
+    def image(self, iteration: int, image: np.ndarray) -> None:
         """Write the strip of validation images of an iteration, uint8 (H, W, 3)."""
-        storage.atomic_write(self._folder / PICTURES / f"{iteration}.png", codec.encode_png(image))
-        self._tell(lambda logger: logger.picture(iteration, image))
+        storage.atomic_write(self._folder / STRIPS / f"{iteration}.png", codec.encode_png(image))
+        self._tell(lambda logger: logger.image(iteration, image))
 
     def _tell(self, what: Callable[[RunLogger], None]) -> None:
         for name, logger in self._loggers.items():

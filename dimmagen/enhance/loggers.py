@@ -1,7 +1,7 @@
 """Where a run's log goes besides its own folder: TensorBoard, Weights & Biases, MLflow.
 
 Each needs a package that is imported when it is asked for. What is logged is that of `log.csv`, with the
-strips of validation pictures.
+strips of validation images.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ class RunLogger(Protocol):
         """Log the values of one iteration by name."""
         ...
 
-    def picture(self, iteration: int, image: np.ndarray) -> None:
+    def image(self, iteration: int, image: np.ndarray) -> None:
         """Log a strip of validation images, uint8 (H, W, 3)."""
         ...
 
@@ -72,7 +72,7 @@ class TensorBoardLogger:
         for name, value in values.items():
             self._writer.add_scalar(name, value, iteration)
 
-    def picture(self, iteration: int, image: np.ndarray) -> None:
+    def image(self, iteration: int, image: np.ndarray) -> None:
         self._writer.add_image("validation", image, iteration, dataformats="HWC")
 
     def close(self) -> None:
@@ -107,7 +107,7 @@ class WandbLogger:
     def row(self, iteration: int, values: Mapping[str, float]) -> None:
         self._run.log(dict(values), step=iteration)
 
-    def picture(self, iteration: int, image: np.ndarray) -> None:
+    def image(self, iteration: int, image: np.ndarray) -> None:
         self._run.log({"validation": self._wandb.Image(image)}, step=iteration)
 
     def close(self) -> None:
@@ -151,7 +151,7 @@ class MlflowLogger:
         if len(self._pending) >= _METRICS_AT_ONCE or "psnr" in values:
             self._flush()
 
-    def picture(self, iteration: int, image: np.ndarray) -> None:
+    def image(self, iteration: int, image: np.ndarray) -> None:
         self._client.log_image(self._run_id, image, artifact_file=f"validation/{iteration}.png")
 
     def close(self) -> None:

@@ -28,7 +28,7 @@ from dimmagen.enhance.recorded_step import TakeStep, recorded
 from dimmagen.enhance.run_folder import RunFolder
 from dimmagen.enhance.state import TrainSettings, TrainState
 from dimmagen.enhance.step import Ledger, optimise
-from dimmagen.enhance.validation_pictures import Strip, strip_is_due
+from dimmagen.enhance.validation_images import Strip, strip_is_due
 from dimmagen.metrics.image import psnr
 
 SLOW_READING = 0.2  # share of the time above which a run says that it waited for its batches
@@ -54,7 +54,7 @@ def train(
     *,
     context: DistributedContext = SINGLE_PROCESS,
     loggers: Sequence[str] = (),
-    pictures: int = 0,
+    strip_pairs: int = 0,
     notes: Mapping[str, Any] | None = None,
     accelerated: Acceleration | None = None,
 ) -> TrainState:
@@ -71,7 +71,7 @@ def train(
         progress: notified of each iteration.
         context: this process among those that train together.
         loggers: names in :data:`~dimmagen.enhance.loggers.LOGGERS` that get the log as well.
-        pictures: how many validation pairs each strip of images shows; 0 writes no strips.
+        strip_pairs: how many validation pairs each strip of images shows; 0 writes no strips.
         notes: JSON values that the checkpoint and the best network carry.
         accelerated: how the device is used; default as :func:`~dimmagen.enhance.acceleration.acceleration`
             chooses.
@@ -121,13 +121,13 @@ def train(
             # Before anything is kept, it is known whether every step so far was finite.
             rows = ledger.fetch() if validates or saves or ledger.due else []
             if validates:
-                strip = Strip(pictures if _strip_is_due(state) else 0)
+                strip = Strip(strip_pairs if _strip_is_due(state) else 0)
                 rows[-1]["psnr"] = _select(state, validation, run, context, strip)
             for row in rows:
                 log.row(row)
                 progress.iteration(row)
             if validates and (image := strip.image()) is not None:
-                log.picture(state.iteration, image)
+                log.image(state.iteration, image)
             if context.first and (saves or state.is_over):
                 state.save(run)
     if device.type == "cuda" and waiting.share > SLOW_READING:
@@ -215,7 +215,7 @@ class _NoLog:
 
     def row(self, values: dict[str, float]) -> None: ...
 
-    def picture(self, iteration: int, image: np.ndarray) -> None: ...
+    def image(self, iteration: int, image: np.ndarray) -> None: ...
 
     def __enter__(self) -> "_NoLog":
         return self

@@ -140,10 +140,3 @@ def result_names(photos: Sequence[Path], out: Path) -> dict[Path, str]:
         names[photo] = name
     refuse_alike(out, (f"{name}.png" for name in names.values()))
     return names
-
-
-def level_names(levels: Sequence[float | str]) -> list[str]:
-    """The lightnesses as parts of file names, with as many digits as make them different."""
-    numbers = [level for level in levels if not isinstance(level, str)]
-    digits = "" if len({f"{level:.2f}" for level in numbers}) < len(numbers) else ".2f"
-    return [level if isinstance(level, str) else f"{level:{digits}}" for level in levels]

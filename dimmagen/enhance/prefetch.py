@@ -1,4 +1,4 @@
-"""Batches on the device before they are due: read by a thread, and copied beside the training step."""
+"""Batches on the device before they are due: read by a thread, and copied during the training step."""
 
 import contextlib
 import queue

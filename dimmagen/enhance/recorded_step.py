@@ -60,7 +60,7 @@ class _Recording:
         self._read: Tensors = inputs.clone(), target.clone(), condition.clone()
         self._graph = torch.cuda.CUDAGraph()
         torch.cuda.synchronize()
-        # Only for this thread: another one goes on to copy batches.
+        # Only for this thread: another one continues to copy batches.
         with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             self.names, self._values = update(forward, state, loss, self._read)
 

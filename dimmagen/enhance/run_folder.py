@@ -12,13 +12,14 @@ Tensors are stored in safetensors files, numbers in their headers as JSON: nothi
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.lock import refuse_gone
+from dimmagen.core.outputs import ResumeMode
 from dimmagen.dataset.manifest import MANIFEST
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, SavedTensors, load_tensors, save_tensors
 
@@ -26,12 +27,11 @@ RUN_SCHEMA = "dimmagen-run-1"
 COLUMNS = ("iteration", "loss", "mse", "lpips", "learning_rate", "psnr")  # of log.csv
 RUN, LOG = "run.json", "log.csv"
 LOGGERS = "loggers.json"  # which runs of Weights & Biases or MLflow continue this one
-PICTURES = "validation"  # folder
+STRIPS = "validation"  # folder
 MADE_BY = "made_by"  # what is recorded of a run but does not make it another one
 THREADS = "threads"  # in it: the number that a processor computes with, which decides how sums are rounded
 # What runs were before their run.json named it.
 FORMER_SETTINGS = {"equalise": "crop", "condition": "crop"}
-ResumeMode = Literal["if-possible", "always", "never"]
 
 
 class RunFolder:
@@ -77,7 +77,7 @@ class RunFolder:
             )
         else:
             self._start(settings, made_by, discards=existing is not None)
-        for folder in (self.path, self.path / PICTURES):  # of a run that was killed
+        for folder in (self.path, self.path / STRIPS):  # of a run that was killed
             storage.remove_unfinished(folder)
 
     def _refuse_others_files(self, held: Sequence[str]) -> None:
@@ -99,9 +99,9 @@ class RunFolder:
         for name in (CHECKPOINT, BEST, LOG, LOGGERS):
             storage.remove(self.path / name)
         if discards:  # otherwise the images there are somebody's own
-            for picture in (self.path / PICTURES).glob("*.png"):
-                if picture.stem.isdigit():
-                    storage.remove(picture)
+            for strip in (self.path / STRIPS).glob("*.png"):
+                if strip.stem.isdigit():
+                    storage.remove(strip)
         content = {"schema": RUN_SCHEMA, **settings, **({MADE_BY: dict(made_by)} if made_by else {})}
         storage.atomic_write(self.path / RUN, json.dumps(content, indent=1).encode() + b"\n")
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, restore
+from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, restore_weights
 from dimmagen.enhance.network import EnhancementNetwork
 from dimmagen.enhance.run_folder import RunFolder
 
@@ -163,9 +163,9 @@ class TrainState:
         if saved is None:
             return
         path = run.path / CHECKPOINT
-        restore(self.network, saved.part("network"), path)
+        restore_weights(self.network, saved.part("network"), path)
         if self.average is not None:
-            restore(self.average, saved.part("average"), path)
+            restore_weights(self.average, saved.part("average"), path)
         moments = saved.part("adam")
         for name, parameter in self.network.named_parameters():
             if f"{name}.step" in moments:

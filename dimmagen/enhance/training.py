@@ -12,6 +12,7 @@ import torch
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError, Ways
 from dimmagen.core.lock import exclusive
+from dimmagen.core.outputs import ResumeMode
 from dimmagen.core.processors import processor_count
 from dimmagen.core.text import pluralize
 from dimmagen.core.threads import torch_threads
@@ -25,7 +26,7 @@ from dimmagen.enhance.loop import TrainProgress, train
 from dimmagen.enhance.losses import EnhancementLoss
 from dimmagen.enhance.network import ARCHITECTURES, EnhancementNetwork
 from dimmagen.enhance.provenance import REAL_LIGHTS, maker, real_lights
-from dimmagen.enhance.run_folder import THREADS, ResumeMode, RunFolder
+from dimmagen.enhance.run_folder import THREADS, RunFolder
 from dimmagen.enhance.state import TrainSettings
 from dimmagen.enhance.training_data import TrainingData, open_training_data, pairs_sha256
 from dimmagen.enhance.training_shards import VALIDATION_PHOTOS
@@ -99,7 +100,7 @@ def _train(
                 progress,
                 context=context,
                 loggers=config.loggers,
-                pictures=config.validation_pictures,
+                strip_pairs=config.validation_images,
                 notes=notes,
                 accelerated=acceleration(device, config.compile, config.training.iterations),
             )
@@ -266,7 +267,7 @@ _NO_PART_OF_THE_IDENTITY = (
     "device",
     "lpips_weights",
     "loggers",
-    "validation_pictures",
+    "validation_images",
     "compile",
     "network",
     "validate",

@@ -12,7 +12,8 @@ from dimmagen.core import keyed_random, storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.dataset.reader import PairSet, pair_tables, whole_rows
+from dimmagen.dataset.pair_tables import pair_tables, whole_rows
+from dimmagen.dataset.reader import PairSet
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.images import codec
 from dimmagen.images.cropping import center_crop

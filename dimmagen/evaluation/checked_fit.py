@@ -28,14 +28,14 @@ class CheckedFit:
     held_out: list[HeldOutPair]
 
     def save(self, folder: Path, default_model: str, problems: Sequence[PairProblem]) -> Profile:
-        """Write the profile with its picture; as :func:`~dimmagen.dimmers.profile.save_profile`.
+        """Write the profile with its sheet; as :func:`~dimmagen.dimmers.profile.save_profile`.
 
         Args:
             folder: must not exist.
             default_model: kind of model.
             problems: of the pairs, which the provenance notes, after the fit's own notes.
         """
-        from dimmagen.evaluation.profile_picture import profile_picture  # matplotlib takes a second to import
+        from dimmagen.evaluation.profile_sheet import profile_sheet  # matplotlib takes a second to import
 
         fitted = self.fitted.provenance
         notes = [*fitted.get("notes", ()), *map(str, problems)]
@@ -43,8 +43,8 @@ class CheckedFit:
         if self.check:
             provenance[KEY] = self.check.model_dump()
         camera = self.fitted.camera
-        picture = profile_picture(folder.name, camera, self.check, self.held_out)
-        return save_profile(folder, self.fitted.models, default_model, provenance, picture=picture)
+        sheet = profile_sheet(folder.name, camera, self.check, self.held_out)
+        return save_profile(folder, self.fitted.models, default_model, provenance, sheet=sheet)
 
 
 def fit_and_check(

@@ -1,4 +1,4 @@
-"""How dark a data set is beside the pairs that its profile was fitted to, in words."""
+"""How dark a data set is compared with the pairs that its profile was fitted to, in words."""
 
 from collections.abc import Mapping
 

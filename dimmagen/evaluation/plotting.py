@@ -1,4 +1,4 @@
-"""matplotlib, of which figures are used and no backend: pictures are files."""
+"""matplotlib, of which figures are used and no backend: they are saved to files."""
 
 import os
 import sys

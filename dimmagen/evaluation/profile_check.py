@@ -1,7 +1,7 @@
 """Is a fitted profile good? Its camera model on pairs that it was not fitted to, in numbers and in words.
 
 Each third of the pairs in turn is left out of a fit to the others, whose dark images are compared with the
-camera's own (measures of :mod:`dimmagen.metrics.realism`, gamma matched). Beside them: plain darkening
+camera's own (measures of :mod:`dimmagen.metrics.realism`, gamma matched). For comparison: plain darkening
 by one factor, which every profile should beat, and the limit: one half of a real image against the other.
 """
 

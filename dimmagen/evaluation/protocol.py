@@ -172,7 +172,7 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(defined)) if defined else math.nan
 
 
-def as_json(scored: Sequence[Scored], fixed_lightness: float, exact_lightness: bool = False) -> dict:
+def scores_as_json(scored: Sequence[Scored], fixed_lightness: float, exact_lightness: bool = False) -> dict:
     """Every number, with the name of the protocol, as JSON values.
 
     Numbers that are not defined or not finite are None.

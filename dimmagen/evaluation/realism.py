@@ -21,7 +21,7 @@ from dimmagen.evaluation.realism_results import MODES, Mode, PairResult
 from dimmagen.images.codec import encode_png
 
 
-def evaluate(
+def evaluate_dimmers(
     dimmers: Mapping[str, ImageDimmer],
     pairs: Sequence[RealPair],
     *,

@@ -58,7 +58,7 @@ def summarise(
     """Summarise the results of all pairs.
 
     Args:
-        results: from :func:`~dimmagen.evaluation.realism.evaluate`.
+        results: from :func:`~dimmagen.evaluation.realism.evaluate_dimmers`.
         seed: of the bootstrap.
         repeats: from :func:`~dimmagen.evaluation.repeats.measure_repeats`: they take the place of the split
             halves.
@@ -106,7 +106,7 @@ def best_dimmers(summary: RealismSummary, measure: Measure, mode: Mode, dimmers:
     return {label for label, value in badness.items() if len(badness) > 1 and value == min(badness.values())}
 
 
-def as_json(
+def summary_as_json(
     summary: RealismSummary,
     results: Sequence[PairResult],
     dimmers: Mapping[str, ImageDimmer],

@@ -159,7 +159,7 @@ _ALL = (
     ),
     Layout(
         "dimma",
-        "Dimma: LOL, with five pictures for validation",
+        "Dimma: LOL, with five images for validation",
         train=(("our480/low", "our480/high"),),
         validation=(("val5/low", "val5/high"),),
         test=(("eval15/low", "eval15/high"),),

@@ -3,8 +3,8 @@
 Some readers pair the n-th entry of one folder with the n-th entry of another one as the file system lists
 them, unsorted. Most file systems list names by the order in which they were added (tmpfs, btrfs, XFS) or by a
 hash of the name (ext4). Names that are added to every folder one after another in the same order, and never
-removed, are listed in the same order in all of them. Files are therefore made in a hidden folder beside, and
-then moved or linked into place.
+removed, are listed in the same order in all of them. Files are therefore made in a hidden folder next to it,
+and then moved or linked into place.
 """
 
 import os

@@ -89,7 +89,7 @@ class SizeRule:
     def fault(self, size: Size) -> str:
         """What is wrong with one image of this size, such as `is not 600x400`; empty if nothing is."""
         if self.exact and size != self.exact:
-            return f"is not {show(self.exact)}"
+            return f"is not {size_text(self.exact)}"
         if min(size) < self.shortest:
             return f"has a side shorter than {self.shortest} pixels"
         if any(side % self.multiple for side in size):
@@ -105,7 +105,7 @@ class SizeRule:
         found = list(sizes)
         for path, size in found:
             if fault := self.fault(size):
-                yield f"{path}: {show(size)} {fault}"
+                yield f"{path}: {size_text(size)} {fault}"
         if self.equal and len({size for _, size in found}) > 1:
             yield f"{found[0][0]} and its neighbours have {self.mixture(size for _, size in found)}"
 
@@ -113,12 +113,12 @@ class SizeRule:
     def mixture(sizes: Iterable[Size]) -> str:
         """Words for sizes that should be equal: `3 sizes: 600x400 (12x), ...`."""
         counts = Counter(sizes).most_common()
-        shown = ", ".join(f"{show(size)} ({count}x)" for size, count in counts[:3])
+        shown = ", ".join(f"{size_text(size)} ({count}x)" for size, count in counts[:3])
         return f"{len(counts)} sizes: {shown}" + (", ..." if len(counts) > 3 else "")
 
     def __str__(self) -> str:
         parts = [
-            f"exactly {show(self.exact)}" if self.exact else "",
+            f"exactly {size_text(self.exact)}" if self.exact else "",
             f"sides of at least {self.shortest}" if self.shortest else "",
             f"sides that are multiples of {self.multiple}" if self.multiple > 1 else "",
             "one size for all images" if self.equal else "",
@@ -129,6 +129,6 @@ class SizeRule:
 ANY_SIZE = SizeRule()
 
 
-def show(size: Size) -> str:
+def size_text(size: Size) -> str:
     """`600x400` for a height of 400 and a width of 600."""
     return f"{size[1]}x{size[0]}"

@@ -20,13 +20,14 @@ import pyarrow.compute as pc
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
-from dimmagen.dataset.reader import PairSet, Side
+from dimmagen.dataset.reader import PairSet
 from dimmagen.export.listings import Place, image_files, list_faults, numbered
 from dimmagen.export.lmdb import META, open_lmdb, write_lmdb
 from dimmagen.export.publishing import STAGE, begin_folder, publish
 from dimmagen.export.rows import NamedPair, NamedPairs
 from dimmagen.export.sizes import Size, cut
 from dimmagen.images import codec
+from dimmagen.images.pair_names import Side
 
 _GROUPS_AHEAD = 1024  # light images with their variants that threads are given at a time
 _NAMES_AT_ONCE = 4096

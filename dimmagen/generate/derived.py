@@ -37,7 +37,7 @@ from dimmagen.sources.light_image import LightImage, LightImageRef
 
 _ROWS_AT_ONCE = 4096
 _SORTED_BY = ("source", "name", "frame")  # rejected candidates
-_KEPT = ("dark_sha256", "dark_pixel_sha256", "light_sha256", "light_pixel_sha256")  # beside the JSON file
+_KEPT = ("dark_sha256", "dark_pixel_sha256", "light_sha256", "light_pixel_sha256")  # besides the JSON file
 
 
 @dataclass(frozen=True, slots=True)

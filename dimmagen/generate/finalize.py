@@ -11,7 +11,8 @@ from dimmagen.dataset.card import CARD, SHEET, card, pair_layout_file
 from dimmagen.dataset.croissant import CROISSANT, croissant_of
 from dimmagen.dataset.generations import GENERATIONS
 from dimmagen.dataset.manifest import Manifest, Run, build_manifest
-from dimmagen.dataset.reader import PairSet, pair_tables, whole_rows
+from dimmagen.dataset.pair_tables import pair_tables, whole_rows
+from dimmagen.dataset.reader import PairSet
 from dimmagen.dataset.schema import schema_of
 from dimmagen.dataset.sheet import CHOSEN_BY, choose_rows, pair_views
 from dimmagen.dataset.statistics import COUNTED, NUMBERS, DatasetSummary

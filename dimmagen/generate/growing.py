@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
+from dimmagen.core.outputs import ResumeMode
 from dimmagen.dataset.generations import (
     GENERATIONS,
     REMOVED,
@@ -25,7 +26,7 @@ from dimmagen.dataset.reader import PairSet, open_pairs
 from dimmagen.dataset.rejected import rejected_entries, rejected_rows
 from dimmagen.generate.light_format import AskedLightFormat, LightFormat, choose_light_format
 from dimmagen.generate.pair import BuildDimmer, PairSettings
-from dimmagen.generate.resume import DatasetFolder, ResumeMode
+from dimmagen.generate.resume import DatasetFolder
 from dimmagen.generate.run_environment import environment_like
 from dimmagen.sources.light_images import LightImages
 from dimmagen.sources.newcomers import Earlier, refuse_limit

@@ -89,14 +89,14 @@ class Membership:
         record = self._photos.last(key)
         return None if record is None else tuple(json.loads(record))
 
-    def choose(self, seen: Iterable[Candidate]) -> Iterator[Candidate]:
+    def choose(self, candidates: Iterable[Candidate]) -> Iterator[Candidate]:
         """The candidates of the data set, with the verdicts that they had in it.
 
         Of equal files it has the one that came first to it, and a scan of all takes the first by name. It
         has the dark half of a pair if that came before the light one.
         """
         first = DiskMap()
-        for one in seen:
+        for one in candidates:
             row = one.alone or one.row
             if (row.accepted or row.rule == "duplicate") and (photo := self._photo(row.key)):
                 _, name = photo
@@ -138,7 +138,7 @@ class StagedLightImages:
 
     def __init__(self, lights: LightImages, membership: Membership) -> None:
         self.origin, self.others = lights.origin, lights.others
-        self.excluded, self.choices = lights.excluded, lights.choices
+        self.excluded, self.choices, self.catalogued = lights.excluded, lights.choices, lights.catalogued
         self._lights = lights
         numbers = np.fromiter(map(membership.generation_of, lights), np.int64, len(lights))
         self._order = np.argsort(numbers, kind="stable")

@@ -89,7 +89,7 @@ class Reproduction:
             )
 
     def _other_photos(self) -> str:
-        """Which photos differ, if the parquet files of the original are beside its manifest."""
+        """Which photos differ, if the parquet files of the original are next to its manifest."""
         try:
             original = open_pairs(folder_of(self.path), ("light_key", "name"))
         except DimmagenError:
@@ -225,7 +225,7 @@ class Difference:
     Attributes:
         files: names of the files that differ, shards first; empty if the two are identical.
         stages: number of pairs that differ, by the first stage that does; empty if the original's parquet
-            files are not beside its manifest.
+            files are not next to its manifest.
     """
 
     files: list[str]

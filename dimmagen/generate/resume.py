@@ -8,13 +8,14 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Literal
+from typing import Any
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.hashing import FileRecord
 from dimmagen.core.hugging_face import LAYOUT
 from dimmagen.core.lock import STATE, exclusive, refuse_gone
+from dimmagen.core.outputs import ResumeMode
 from dimmagen.core.processors import processor_count
 from dimmagen.core.threads import ordered_map
 from dimmagen.dataset.card import CARD, SHEET
@@ -24,8 +25,6 @@ from dimmagen.dataset.manifest import MANIFEST, Manifest, Run, changes
 from dimmagen.dataset.writer import ShardRecord
 from dimmagen.generate.previous_run import PreviousRun, refusal
 from dimmagen.generate.run_notes import RECORDS, RunNotes, record_files, stem_of
-
-ResumeMode = Literal["if-possible", "always", "never"]
 
 REJECTED = "rejected/candidates.parquet"
 _DISK_READS, _REQUESTS = 4, 16  # files that are read at a time, on a disk and behind a URL
@@ -109,11 +108,11 @@ class DatasetFolder:
         return manifest
 
     def _is_whole(self, manifest: Manifest, complete: Mapping[str, ShardRecord]) -> bool:
-        """Whether all shards are complete, and what lies beside them is there as the manifest names it."""
-        beside = (storage.join(self.out, name) for name in (CARD, LAYOUT, SHEET, CROISSANT))
+        """Whether all shards are complete, and what lies next to them is there as the manifest names it."""
+        others = (storage.join(self.out, name) for name in (CARD, LAYOUT, SHEET, CROISSANT))
         return (
             all(stem_of(entry) in complete for entry in manifest.shards)
-            and all(map(storage.exists, beside))
+            and all(map(storage.exists, others))
             and self._are_intact(entry.record() for entry in manifest.files)
         )
 

@@ -12,16 +12,17 @@ from dimmagen.core.executors.base import OnStatus, WorkerStatus
 from dimmagen.core.executors.ray_cluster import WorkerResources
 from dimmagen.core.executors.ray_pool import run_ray
 from dimmagen.core.executors.serial import run_serial
+from dimmagen.core.outputs import ResumeMode
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import PairSet
 from dimmagen.dataset.writer import ShardRecord
-from dimmagen.generate import publishing
 from dimmagen.generate.execution import Execution
+from dimmagen.generate.finalize_run import finalize_run, is_current
 from dimmagen.generate.pair import BuildDimmer, PairSettings
 from dimmagen.generate.plan import PlannedShard, ShardJob, plan_jobs, variants_per_job
 from dimmagen.generate.preflight import build_after_preflight
-from dimmagen.generate.resume import DatasetFolder, ResumeMode
-from dimmagen.generate.run_plan import Plan, check_settings, plan_dataset
+from dimmagen.generate.resume import DatasetFolder
+from dimmagen.generate.run_plan import Plan, check_pair_settings, plan_dataset
 from dimmagen.generate.worker import PairShardWorker
 from dimmagen.sources.labels.index import Labels
 from dimmagen.sources.light_images import LightImages
@@ -107,8 +108,8 @@ def generate_dataset(
         build_dimmer,
         out,
         execution,
-        partial(publishing.publish, lights),
-        partial(publishing.is_current, lights, plan),
+        partial(finalize_run, lights),
+        partial(is_current, lights, plan),
         resume,
         progress,
         labels,
@@ -116,7 +117,7 @@ def generate_dataset(
 
 
 Publish = Callable[[DatasetFolder, Plan, Sequence[ShardRecord]], Manifest]
-"""Writes what belongs to a data set beside its shards, given those that were planned; the manifest last."""
+"""Writes what belongs to a data set next to its shards, given those that were planned; the manifest last."""
 
 
 def generate_planned(
@@ -136,7 +137,7 @@ def generate_planned(
     Args:
         plan: whose shards are of `lights`.
         publish: called once when all shards are complete.
-        is_current: whether a manifest of the same run, and with it what lies beside the shards, is what
+        is_current: whether a manifest of the same run, and with it what lies next to the shards, is what
             `publish` would write. If not, that is published again; the shards stay.
     """
     progress = progress or NoProgress()
@@ -239,7 +240,7 @@ def refuse_early(out: str, settings: PairSettings, resume: ResumeMode) -> None:
             `always`) no run.
         DimmagenError: another run is writing to `out`.
     """
-    check_settings(settings)
+    check_pair_settings(settings)
     DatasetFolder(storage.local_path(out) or out).refuse_unusable(resume)
 
 

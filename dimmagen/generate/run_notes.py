@@ -19,7 +19,7 @@ _CHOICES, _ADDS = "choices", "adds"
 class RunNotes:
     """The notes of the run that was begun in a folder.
 
-    A record of a shard is valid only with the fingerprint of the run: another run's may be left beside it.
+    A record of a shard is valid only with the fingerprint of the run: another run's may be left next to it.
 
     Args:
         out: folder or fsspec URL of the data set.

@@ -61,7 +61,7 @@ def plan_dataset(
     Raises:
         UsageError: no light image, or settings out of their range or other ones than those of `base`.
     """
-    check_settings(settings)
+    check_pair_settings(settings)
     photos = census(lights)
     _check_count(photos.count, settings.variants)
     if not photos.count and base is None:
@@ -109,7 +109,7 @@ def _light_format(asked: AskedLightFormat, photos: LightImageCensus, base: PairS
     return light_format_of_addition(asked, recorded, light_files(base), photos.extensions)
 
 
-def check_settings(settings: PairSettings) -> None:
+def check_pair_settings(settings: PairSettings) -> None:
     """Check the values of settings.
 
     Raises:

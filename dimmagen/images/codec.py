@@ -16,11 +16,12 @@ from PIL import Image, UnidentifiedImageError, features
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.machine import is_machine_trouble
 from dimmagen.images import color, heif, ppm, tiff
+from dimmagen.images.eight_bits import as_array, to_rgb
 from dimmagen.images.excess import excess_of
 from dimmagen.images.exif import exif_block, without_orientation
 from dimmagen.images.facts import ImageError, ImageFacts, Metadata, Presentation
 from dimmagen.images.jpeg_damage import END_MARKER, JpegState, lacks_end, state_of
-from dimmagen.images.orientation import UPRIGHT, Orientation, orientation_of, turn_of
+from dimmagen.images.orientation import UPRIGHT, Orientation, orientation_of, stored_turn
 from dimmagen.images.other_kinds import other_kind
 from dimmagen.images.pillow_settings import default_settings
 from dimmagen.images.pillow_warnings import ignored_warnings
@@ -44,7 +45,7 @@ MAX_BYTES = 512 * 2**20
 JPEG_QUALITY = 95  # of light images and exports that are stored as JPEG
 
 # Only these readers of Pillow are used: its rarer ones are not meant for untrusted files. MPO files of phones
-# are opened as JPEG. HEIF is opened beside them, where its package is installed.
+# are opened as JPEG. HEIF is opened as well, where its package is installed.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "GIF", "AVIF")
 IMAGE_EXTENSIONS = (
     *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".gif"),
@@ -56,11 +57,9 @@ _STORED_AGAIN = {"AVIF": "avif", "HEIF": "heif"}
 _ENDED = "eoi"  # a transform: the EOI marker, which ends a JPEG, is added
 _EXIF_IFD, _EXIF_COLOR_SPACE, _UNCALIBRATED, _ADOBE_RGB = 0x8769, 0xA001, 0xFFFF, 2
 _INTEROPERABILITY_IFD, _INTEROPERABILITY_INDEX = 0xA005, 1
-_TRANSPARENT = "some pixels are transparent: what is behind them is unknown"
 # Pillow imports what reads the common formats when it opens the first image, which may be in several threads.
 Image.preinit()
 _ADDRESS = re.compile(r"<[^>]* at 0x[0-9a-f]+>")
-_COPIED_PIXELS = 2**23  # per band: the array of a large image must not be in memory twice
 
 
 def decode_rgb8(
@@ -98,8 +97,8 @@ def decode_rgb8(
         if stored is None:
             image.load()
         orientation = orientation_of(image)
-        rgb, colour_steps = _to_rgb(stored or image, profile)
-        pixels = _array(rgb)
+        rgb, colour_steps = to_rgb(stored or image, profile)
+        pixels = as_array(rgb)
     del image, stored, rgb  # frees their memory before the rotated copy is made
     if orientation != UPRIGHT:
         pixels = np.ascontiguousarray(orientation.apply(pixels))
@@ -250,7 +249,7 @@ def _facts(image: Image.Image, data: bytes) -> ImageFacts:
     if count:
         raise ImageError("animated", f"holds {count}")
     mode = _stored_mode(image, data)
-    rotation, mirrored = turn_of(image)
+    rotation, mirrored = stored_turn(image)
     return ImageFacts(
         width,
         height,
@@ -272,60 +271,6 @@ def _stored_mode(image: Image.Image, data: bytes) -> str:
     if is_sixteen_bit_ppm or _is_sixteen_bit_png(data) or tiff.is_sixteen_bit(tags):
         return image.mode if "16" in image.mode else f"{image.mode};16"
     return image.mode
-
-
-def _array(rgb: Image.Image) -> np.ndarray:
-    """uint8 (H, W, 3), copied in bands."""
-    width, height = rgb.size
-    band = max(1, _COPIED_PIXELS // width)
-    if band >= height:
-        return np.array(rgb)
-    pixels = np.empty((height, width, 3), np.uint8)
-    for top in range(0, height, band):
-        bottom = min(top + band, height)
-        pixels[top:bottom] = np.asarray(rgb.crop((0, top, width, bottom)))
-    return pixels
-
-
-def _to_rgb(image: Image.Image, profile: bytes) -> tuple[Image.Image, list[str]]:
-    """The 8-bit sRGB image, and the names of the conversions."""
-    image, step = _in_eight_bits(image)
-    mode = image.mode
-    if color.needs_conversion(profile, mode):
-        rgb, by_profile = color.to_srgb(image, profile), True
-    else:
-        rgb = image if mode == "RGB" else image.convert("RGB")
-        by_profile = color.needs_conversion(profile, "RGB") and mode == "L"
-        if by_profile:  # gray values with the profile of an RGB space
-            rgb = color.to_srgb(rgb, profile)
-    return rgb, [*([step] if step else []), *(["icc"] if by_profile else [])]
-
-
-def _in_eight_bits(image: Image.Image) -> tuple[Image.Image, str]:
-    """The image in one of the modes RGB, L and CMYK, and the name of the conversion to RGB from there."""
-    if image.mode == "P":
-        raise ImageError("palette", "a palette of at most 256 colours is not a photo")
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
-        return _high_bytes(image), "gray"
-    if image.mode in ("RGBA", "LA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        if np.asarray(image.getchannel("A")).min() < 255:
-            raise ImageError("transparent", _TRANSPARENT)
-        return image.convert("RGB"), "opaque"
-    if image.mode == "RGB":
-        return image, ""
-    if image.mode in ("L", "CMYK"):
-        return image, "gray" if image.mode == "L" else "cmyk"
-    raise ImageError("mode", f"pictures of Pillow's mode {image.mode} are not photos in 8 or 16 bits")
-
-
-def _high_bytes(image: Image.Image) -> Image.Image:
-    """8-bit gray of 12 or 16 bits, which Pillow would clip."""
-    samples, tags = np.asarray(image), tiff.tags_of(image)
-    if np.any(samples == image.info.get("transparency", -1)):
-        raise ImageError("transparent", _TRANSPARENT)
-    high_byte = (samples.astype(np.uint16) >> (4 if tiff.is_twelve_bit(tags) else 8)).astype(np.uint8)
-    return Image.fromarray(255 - high_byte if tiff.is_white_zero(tags) else high_byte)
 
 
 def _is_sixteen_bit_png(data: bytes) -> bool:

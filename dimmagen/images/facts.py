@@ -1,4 +1,4 @@
-"""What is known of an image file beside its pixels, and the error of one that cannot be decoded."""
+"""What is known of an image file besides its pixels, and the error of one that cannot be decoded."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

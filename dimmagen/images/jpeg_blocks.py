@@ -45,7 +45,7 @@ class Component:
 
 @dataclass(slots=True)
 class Frame:
-    """What an image consists of, and which bits of its coefficients its scans have told so far.
+    """What an image consists of, and which bits of its coefficients are known from the scans so far.
 
     Attributes:
         is_progressive: whether several scans make a block.
@@ -159,7 +159,7 @@ def read_scan(frame: Frame, header: bytes, coded: bytes, tables: HuffmanTables, 
     """Read a scan, and note in the frame what it tells.
 
     Args:
-        frame: to which it belongs, with what the scans before it told.
+        frame: to which it belongs, with what is known from the scans before it.
         header: of the scan (B.2.3), without marker and length.
         coded: what follows it up to the next marker that is not a restart.
         tables: as they are for this scan.

@@ -57,7 +57,7 @@ def orientation_of(image: Image.Image) -> Orientation:
     return _BY_TAG[_tag_of(image)]
 
 
-def turn_of(image: Image.Image) -> tuple[int, bool]:
+def stored_turn(image: Image.Image) -> tuple[int, bool]:
     """Degrees clockwise by which an image is turned to be upright, and whether it is mirrored after that."""
     return _TURNS[_tag_of(image)]
 

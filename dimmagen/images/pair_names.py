@@ -45,7 +45,7 @@ LIGHT_NAMES = frozenset(name for row in PAIR_NAMES for name in row.light)
 EVALUATION_NAMES = frozenset(("dev", "eval", "evaluation", "test", "testing", "val", "valid", "validation"))
 TRAINING_NAMES = frozenset(("train", "training", "our"))  # LOL's is our485
 
-# Beside these words, `low` and `high` say nothing of light.
+# Next to these words, `low` and `high` say nothing of light.
 _OTHER_MEASURES = frozenset(("res", "resolution", "angle", "poly"))
 
 _SID_NAME = re.compile(r"(\d{5})_\d{2}_\d+(\.\d+)?s")  # 10019_00_0.033s: scene, number in the burst, seconds
@@ -136,7 +136,7 @@ def is_sid_evaluation(stem: str) -> bool:
     return sid_scene(stem).startswith(_SID_EVALUATION)
 
 
-def known_names() -> str:
+def known_pair_names() -> str:
     """All names of folders, for messages: `dark are low, lowlight, ...; light are high, ...`."""
     sides = {
         side: ", ".join(dict.fromkeys(name for row in PAIR_NAMES for name in getattr(row, side)))

@@ -24,7 +24,7 @@ def encode_png(pixels: np.ndarray, metadata: Metadata | None = None, is_result: 
 
     Args:
         pixels: uint8 (H, W, 3) RGB.
-        metadata: written beside the pixels; None for none.
+        metadata: written with the pixels; None for none.
         is_result: whether it is one for people, see :func:`is_result_png`.
 
     Raises:
@@ -43,8 +43,8 @@ def encode_png(pixels: np.ndarray, metadata: Metadata | None = None, is_result: 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     compressed = compress(filtered)
     del filtered  # a large image must not be in memory more often than needed
-    beside = [_result_chunk()] if is_result else []
-    return _png_file(header, [*beside, *_metadata_chunks(metadata or Metadata())], compressed)
+    extra = [_result_chunk()] if is_result else []
+    return _png_file(header, [*extra, *_metadata_chunks(metadata or Metadata())], compressed)
 
 
 def is_result_png(data: bytes) -> bool:
@@ -79,7 +79,7 @@ def encode_mask_png(mask: np.ndarray, palette: bytes = b"") -> bytes:
     return _png_file(header, [chunk(b"PLTE", palette)] if palette else (), compress(filtered))
 
 
-def _png_file(header: bytes, beside: Iterable[bytes], compressed: Sequence[bytes | memoryview]) -> bytes:
+def _png_file(header: bytes, extra: Iterable[bytes], compressed: Sequence[bytes | memoryview]) -> bytes:
     """A PNG file from the content of its header, chunks before its data, and its data."""
     from dimmagen.images.png_deflate import checksums
 
@@ -88,7 +88,7 @@ def _png_file(header: bytes, beside: Iterable[bytes], compressed: Sequence[bytes
         check = checksums.crc32(part, check)
     size = struct.pack(">I", sum(map(len, compressed)))
     data = (size, b"IDAT", *compressed, struct.pack(">I", check))  # as chunk, without a copy
-    return b"".join((PNG_SIGNATURE, chunk(b"IHDR", header), *beside, *data, chunk(b"IEND", b"")))
+    return b"".join((PNG_SIGNATURE, chunk(b"IHDR", header), *extra, *data, chunk(b"IEND", b"")))
 
 
 def _metadata_chunks(metadata: Metadata) -> Iterator[bytes]:

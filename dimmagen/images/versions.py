@@ -16,7 +16,7 @@ def library_versions() -> dict[str, str]:
 
 
 def step_versions(steps: Iterable[str]) -> dict[str, str]:
-    """Versions of the libraries that some steps of a transform use beside those of every image.
+    """Versions of the libraries that some steps of a transform use besides those of every image.
 
     Args:
         steps: names, such as `icc` of a transform `exif+icc`; any others are ignored.

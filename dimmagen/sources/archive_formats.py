@@ -1,4 +1,4 @@
-"""The registry of formats of files that hold images, beside zip and tar: see docs/extending.md."""
+"""The registry of formats of files that hold images, besides zip and tar: see docs/extending.md."""
 
 import re
 from collections.abc import Iterable, Iterator

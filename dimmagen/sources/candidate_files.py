@@ -1,4 +1,4 @@
-"""The files of sources that are candidates, and what is beside them."""
+"""The files of sources that are candidates, and the other files next to them."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ _MOST_SHOWN = 5  # endings of file names
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class CandidateFiles:
     """The files of some sources.
 
     Attributes:
@@ -30,7 +30,7 @@ class Listing:
 
 def list_candidate_files(
     specs: Sequence[SourceSpec], names: frozenset[str] | None = None, follow_links: bool = False
-) -> Listing:
+) -> CandidateFiles:
     """List the files of some sources.
 
     Args:
@@ -57,14 +57,14 @@ def list_candidate_files(
             others[spec.name] = others.get(spec.name, Counter()) + rest
     if listed:
         listed.refuse_missing()
-    return Listing(files, others)
+    return CandidateFiles(files, others)
 
 
 def _candidates_of(
     spec: SourceSpec, is_listed: Callable[[str], bool] | None, follow_links: bool
 ) -> tuple[list[Entry], Counter[str]]:
     extensions = spec.source.extensions
-    # A source whose extensions are whole names takes these files, and says nothing of the others beside them.
+    # A source whose extensions are whole names takes these files, and nothing is said of the others.
     is_open = all(one.startswith(".") for one in extensions)
     found, rest = [], Counter[str]()
     for entry in list_entries(spec.path, follow_links):

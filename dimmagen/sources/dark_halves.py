@@ -1,4 +1,4 @@
-"""The dark halves of pairs that lie among photos: `low/desk.jpg` beside `high/desk.jpg` is not a light image.
+"""The dark halves of pairs among photos: `low/desk.jpg` next to `high/desk.jpg` is not a light image.
 
 Names alone do not say so: `low tide.jpg` and `high tide.jpg` are two photos. What the names pair must show
 one scene, and the dark image must be the darker one.
@@ -115,13 +115,13 @@ class DarkHalves:
     def __bool__(self) -> bool:
         return bool(self._lights)
 
-    def see(self, source: str, name: str, small: bytes) -> None:
-        """Take the :func:`thumbnail` of a file, if it is of use."""
+    def add(self, source: str, name: str, small: bytes) -> None:
+        """Take the :func:`thumbnail` of a file, if it is needed."""
         if small and (source, name) in self._wanted:
             self._thumbnails[source, name] = small
 
     def decide(self) -> None:
-        """Keep those that the thumbnails confirm; to be called once, after all were seen."""
+        """Keep those that the thumbnails confirm; to be called once, after all were added."""
         votes: dict[tuple[str, ...], Counter[bool]] = {}
         for (source, dark), light in self._lights.items():
             small, other = self._thumbnails.get((source, dark)), self._thumbnails.get((source, light))

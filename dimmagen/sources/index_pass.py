@@ -24,7 +24,7 @@ from dimmagen.sources import SourceSpec
 from dimmagen.sources.archives import Entry
 from dimmagen.sources.catalog import CatalogRow, values_of
 from dimmagen.sources.dark_halves import DarkHalves
-from dimmagen.sources.scan import Candidate, halves_of, see_halves, without_dark_halves, without_duplicates
+from dimmagen.sources.scan import Candidate, add_halves, halves_of, without_dark_halves, without_duplicates
 from dimmagen.sources.scan_keys import FileKeys, ScanSettings, range_name, scan_versions
 from dimmagen.sources.scan_store import KeptRanges, VerdictCache, cache_folder
 
@@ -185,11 +185,12 @@ def index_candidates(
         halves = halves_of(files)
         with closing(_execute(one, settings, execution)) as records:
             for record in _with_halves_decided(records, halves):
-                seen = without_dark_halves(_candidates(record), halves)
-                yield from without_duplicates(seen, first_with_key)
+                candidates = without_dark_halves(_candidates(record), halves)
+                yield from without_duplicates(candidates, first_with_key)
         if one.known:
             _log.info(
-                "%d of %d files were scanned before and have not changed since; `--rescan` reads them again",
+                "%d of %d files were scanned before and have not changed since; "
+                "`rescan=True` reads them again",
                 one.known,
                 len(files),
             )
@@ -202,7 +203,7 @@ def _with_halves_decided(records: Iterable[bytes], halves: DarkHalves) -> Iterab
     kept = DiskList()
     for record in records:
         kept.append(record)
-        see_halves(_candidates(record), halves)
+        add_halves(_candidates(record), halves)
     halves.decide()
     return kept
 
@@ -338,8 +339,8 @@ class _Pass:
             self._next += 1
 
 
-def _record(seen: Sequence[Candidate]) -> bytes:
-    values = [[*values_of(one.row), b64encode(one.thumbnail).decode(), one.locator] for one in seen]
+def _record(candidates: Sequence[Candidate]) -> bytes:
+    values = [[*values_of(one.row), b64encode(one.thumbnail).decode(), one.locator] for one in candidates]
     return json.dumps(values, separators=(",", ":")).encode()
 
 

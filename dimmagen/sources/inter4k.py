@@ -70,12 +70,12 @@ class Inter4k:
         return _reduce(decode(data).pixels)
 
 
-def _facts(frame: "video.Frame") -> codec.ImageFacts:
+def _facts(frame: "video.DecodedFrame") -> codec.ImageFacts:
     height, width, _ = frame.pixels.shape
     return codec.ImageFacts(width, height, "video", frame.pixel_format, "frame-x0.3", "png", frame.shown)
 
 
-def _examine_frame(name: str, frame: "video.Frame") -> Examined:
+def _examine_frame(name: str, frame: "video.DecodedFrame") -> Examined:
     facts = _facts(frame)
     pixels = _reduce(frame.pixels)
     verdict = rules.inter4k(rules.Facts(pixels.shape[1], pixels.shape[0]))

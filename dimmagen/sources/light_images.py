@@ -34,7 +34,7 @@ from dimmagen.sources.mixhq_reading import (
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.scan import Candidate, rejected_row
 from dimmagen.sources.scan_keys import ScanSettings
-from dimmagen.sources.scene_hash import Scenes
+from dimmagen.sources.scene_hash import SceneHashes
 
 
 class LightImages(Protocol):
@@ -44,14 +44,16 @@ class LightImages(Protocol):
         origin: as named by the user: a path, or `coco=PATH clic=PATH`.
         others: number of files that are not candidates, by source and ending of their names; none of a MixHQ,
             whose own manifest has them.
-        excluded: what identifies the excluded scenes (:meth:`.Scenes.describe`); empty for none.
+        excluded: what identifies the excluded scenes (:meth:`.SceneHashes.describe`); empty for none.
         choices: by which the photos were chosen (:meth:`.PhotoSelection.choices`).
+        catalogued: whether their verdicts are in the catalog of a MixHQ, and were shown when that was made.
     """
 
     origin: str
     others: Mapping[str, Mapping[str, int]]
     excluded: Mapping[str, int | str]
     choices: Mapping[str, Any]
+    catalogued: bool
 
     def __len__(self) -> int: ...
 
@@ -71,34 +73,38 @@ class LightImages(Protocol):
 
 
 Choose = Callable[[Iterable[Candidate]], Iterable[Candidate]]
-"""Chooses among judged candidates, such as :meth:`.newcomers.Earlier.new_ones`."""
+"""Chooses among candidates, such as :meth:`.newcomers.Earlier.new_ones`."""
 
 
 class _CandidateLightImages:
     """The light images of candidates that are kept on disk, because there may be millions."""
 
-    def __init__(self, origin: str, judged: Candidates, to_ref: Callable[[Candidate], LightImageRef]) -> None:
+    catalogued = False
+
+    def __init__(
+        self, origin: str, candidates: Candidates, to_ref: Callable[[Candidate], LightImageRef]
+    ) -> None:
         self.origin = origin
         self.others: Mapping[str, Mapping[str, int]] = {}
         self.excluded: Mapping[str, int | str] = {}
         self.choices: Mapping[str, Any] = {}
-        self._judged = judged
+        self._candidates = candidates
         self._to_ref = to_ref
 
     def __len__(self) -> int:
-        return len(self._judged.order)
+        return len(self._candidates.order)
 
     def __iter__(self) -> Iterator[LightImageRef]:
-        return map(self._to_ref, self._judged.accepted())
+        return map(self._to_ref, self._candidates.accepted())
 
     def refs(self, start: int = 0, stop: int | None = None) -> list[LightImageRef]:
-        return [self._to_ref(one) for one in self._judged.accepted(start, stop)]
+        return [self._to_ref(one) for one in self._candidates.accepted(start, stop)]
 
     def photo_sizes(self) -> Iterator[tuple[int, int]]:
-        return ((one.row.width, one.row.height) for one in self._judged.accepted())
+        return ((one.row.width, one.row.height) for one in self._candidates.accepted())
 
     def rejected(self) -> Iterator[dict]:
-        return (row.to_dict() for row in self._judged.rejected())
+        return (row.to_dict() for row in self._candidates.rejected())
 
 
 class ScannedLightImages(_CandidateLightImages):
@@ -107,13 +113,13 @@ class ScannedLightImages(_CandidateLightImages):
     def __init__(
         self,
         origin: str,
-        seen: Iterable[Candidate],
+        candidates: Iterable[Candidate],
         limit: int | None = None,
         others: Mapping[str, Mapping[str, int]] | None = None,
         excluded: Mapping[str, int | str] | None = None,
         choices: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(origin, Candidates(seen, limit), scanned_ref)
+        super().__init__(origin, Candidates(candidates, limit), scanned_ref)
         self.others = others or {}
         self.excluded = excluded or {}
         self.choices = choices or {}
@@ -121,6 +127,8 @@ class ScannedLightImages(_CandidateLightImages):
 
 class MixHQLightImages(_CandidateLightImages):
     """The light images of a finished MixHQ, from its catalog."""
+
+    catalogued = True
 
     def __init__(
         self,
@@ -135,9 +143,9 @@ class MixHQLightImages(_CandidateLightImages):
         refuse_other_catalogs(path, manifest)
         parts = catalog_parts(manifest)
         root = path if storage.is_url(path) else portable(str(Path(path).absolute()))
-        seen = _catalogued(path, parts, selection)
-        candidates = Candidates(choose(seen) if choose else seen, selection.limit)
-        super().__init__(path, candidates, lambda one: _packed_ref(one.row, root))
+        candidates = _catalogued(path, parts, selection)
+        chosen = Candidates(choose(candidates) if choose else candidates, selection.limit)
+        super().__init__(path, chosen, lambda one: _packed_ref(one.row, root))
         self.excluded = excluded_scenes(manifest)
         own, asked = recorded_choices(manifest), selection.choices()
         self.choices = {**own, **asked}
@@ -167,7 +175,7 @@ def open_light_images(
         execution: how the index pass is executed; by default in a thread for each processor.
         on_start: called with the number of files before the index pass.
         on_file: called after each file of the index pass.
-        choose: which of the judged candidates count; with it, there may be no light image.
+        choose: which of the candidates count; with it, there may be no light image.
         check_excluded: called before the index pass with what identifies the excluded scenes, see
             :class:`LightImages`; what it raises ends the run before any photo is read.
 
@@ -185,12 +193,12 @@ def open_light_images(
         return lights
     specs = parse_specs(paths)
     listing = list_candidate_files(specs, selection.names, selection.follow_links)
-    candidates = listing.files
-    scenes = Scenes.from_paths(exclude) if exclude else None
+    files = listing.files
+    scenes = SceneHashes.from_paths(exclude) if exclude else None
     check_excluded(scenes.describe() if scenes else {})
-    on_start(len(candidates))
-    seen = index_candidates(
-        candidates,
+    on_start(len(files))
+    candidates = index_candidates(
+        files,
         ScanSettings(scenes, selection, stored=False),
         execution or ScanExecution(),
         on_file=on_file,
@@ -198,19 +206,19 @@ def open_light_images(
     origin = " ".join(map(str, specs))
     lights = ScannedLightImages(
         origin,
-        choose(seen) if choose else seen,
+        choose(candidates) if choose else candidates,
         selection.limit,
         listing.others,
         scenes.describe() if scenes else None,
         selection.choices(),
     )
     if not len(lights) and not choose:
-        raise none_accepted(map(_row_of, lights.rejected()), f"{len(candidates)} files of {lights.origin}")
+        raise none_accepted(map(_row_of, lights.rejected()), f"{len(files)} files of {lights.origin}")
     return lights
 
 
 def _refuse_choices_of_scans(paths: Sequence[str], exclude: Sequence[str], selection: PhotoSelection) -> None:
-    """Refuse, beside a MixHQ, other sources and what is chosen when photos are scanned."""
+    """Refuse, with a MixHQ, other sources and what is chosen when photos are scanned."""
     if len(paths) > 1:
         raise UsageError(
             "a MixHQ cannot be combined with other sources",

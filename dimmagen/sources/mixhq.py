@@ -14,9 +14,8 @@ user's choices (:mod:`.photo_selection`) and `samples_per_shard`.
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import chain, zip_longest
 
 from dimmagen.core import hashing, storage
@@ -29,7 +28,7 @@ from dimmagen.core.tar import TarWriter, read_at
 from dimmagen.core.threads import ordered_map
 from dimmagen.images import versions
 from dimmagen.sources import SOURCES, rules
-from dimmagen.sources.candidate_files import Listing
+from dimmagen.sources.candidate_files import CandidateFiles
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.catalog import CATALOG_SCHEMA, CatalogRow
 from dimmagen.sources.light_image import load_light_file
@@ -45,10 +44,11 @@ from dimmagen.sources.mixhq_generations import (
 )
 from dimmagen.sources.mixhq_packing import MixHQShard, Packing, plan_packing, sidecar
 from dimmagen.sources.mixhq_reading import MIXHQ_MANIFEST, catalog_parts, has_mixhq_manifest, read_catalog
+from dimmagen.sources.mixhq_verdicts import finished_tally, recorded_others
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.scan import Candidate
 from dimmagen.sources.scan_store import KeptRanges
-from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes
+from dimmagen.sources.scene_hash import SAME_SCENE_BITS, SceneHashes
 from dimmagen.sources.verdict_counts import VerdictCounts, tally
 
 SAMPLES_PER_SHARD = 1000
@@ -56,8 +56,8 @@ _RANGES = "scan"  # subfolder of the state of a run
 
 
 def describe_inputs(
-    listing: Listing,
-    scenes: Scenes | None,
+    listing: CandidateFiles,
+    scenes: SceneHashes | None,
     samples_per_shard: int,
     selection: PhotoSelection | None = None,
 ) -> dict:
@@ -106,37 +106,17 @@ def finished_verdict_counts(out: str, inputs: dict, adds: bool = False) -> dict[
         DimmagenError: it has lost a shard or a part of its catalog, and has grown or is to grow: another one
             is made again.
     """
-    if storage.exists(out) and not storage.is_folder(out):
-        raise UsageError(f"`out={out}` is a file", "choose a folder", code="no-room", path=out)
-    names = [name for name in storage.list_names(out) if name != STATE and not storage.is_unfinished(name)]
+    names = _names_in(out)
     if not names:
         return None
-    if "catalog" not in names and not has_mixhq_manifest(out):
-        raise UsageError(
-            f"`out={out}` holds something other than a MixHQ ({', '.join(names[:3])})",
-            "choose another `out`",
-            code="no-room",
-            path=out,
-        )
     manifest = base_of(out)
     if manifest is None:
         return None  # a run that was stopped; write_mixhq compares the catalogs
     if not is_of_inputs(manifest, inputs):
-        if adds:
-            refuse_other_choices(out, manifest, inputs)
-            return None
-        found = manifest["inputs"]
-        changed = [
-            name for name in sorted(inputs.keys() | found.keys()) if found.get(name) != inputs.get(name)
-        ]
-        raise UsageError(
-            f"`out={out}` is a finished MixHQ of other inputs (changed: {', '.join(changed) or 'sources'})",
-            "choose another `out`, give `add=True` to add the photos that it does not have, or delete it to "
-            "build it again",
-            code="other-settings",
-            path=out,
-            changed=changed,
-        )
+        if not adds:
+            raise _of_other_inputs(out, manifest["inputs"], inputs)
+        refuse_other_choices(out, manifest, inputs)
+        return None
     if lost := _lost_files(out, manifest):
         if adds or "generations" in manifest:
             raise DimmagenError(
@@ -156,6 +136,33 @@ def finished_verdict_counts(out: str, inputs: dict, adds: bool = False) -> dict[
     return counts
 
 
+def _names_in(out: str) -> list[str]:
+    """What a folder holds, which is nothing or a MixHQ, finished or not."""
+    if storage.exists(out) and not storage.is_folder(out):
+        raise UsageError(f"`out={out}` is a file", "choose a folder", code="no-room", path=out)
+    names = [name for name in storage.list_names(out) if name != STATE and not storage.is_unfinished(name)]
+    if names and "catalog" not in names and not has_mixhq_manifest(out):
+        raise UsageError(
+            f"`out={out}` holds something other than a MixHQ ({', '.join(names[:3])})",
+            "choose another `out`",
+            code="no-room",
+            path=out,
+        )
+    return names
+
+
+def _of_other_inputs(out: str, found: Mapping, inputs: Mapping) -> UsageError:
+    changed = [name for name in sorted(inputs.keys() | found.keys()) if found.get(name) != inputs.get(name)]
+    return UsageError(
+        f"`out={out}` is a finished MixHQ of other inputs (changed: {', '.join(changed) or 'sources'})",
+        "choose another `out`, give `add=True` to add the photos that it does not have, or delete it to "
+        "build it again",
+        code="other-settings",
+        path=out,
+        changed=changed,
+    )
+
+
 def _lost_files(out: str, manifest: Mapping) -> list[str]:
     """Names of the parts of the catalog that are missing, and of shards that are, or have another size."""
     parts = [name for name in catalog_parts(manifest) if not storage.exists(storage.join(out, name))]
@@ -164,49 +171,6 @@ def _lost_files(out: str, manifest: Mapping) -> list[str]:
     sizes = {f"shards/{name}": size for name, size, _ in found}
     shards = [one["name"] for one in manifest["shards"] if sizes.get(one["name"]) != one.get("bytes")]
     return [*parts, *shards]
-
-
-def finished_tally(out: str, manifest: Mapping) -> dict[str, VerdictCounts]:
-    """The verdicts on all candidates of a finished MixHQ.
-
-    Args:
-        out: folder or fsspec URL.
-        manifest: its manifest, untrusted.
-    """
-    return with_recorded_others(out, manifest, tally(read_catalog(out, catalog_parts(manifest))))
-
-
-def with_recorded_others(
-    out: str, manifest: Mapping, counts: Mapping[str, VerdictCounts]
-) -> dict[str, VerdictCounts]:
-    """The verdicts on the rows of a catalog with the files that were no candidates, as the manifest has them.
-
-    Args:
-        out, manifest: as for :func:`finished_tally`.
-        counts: by source.
-    """
-    others = _recorded_others(out, manifest.get("sources", {}))
-    return {
-        name: replace(counts.get(name, VerdictCounts()), others=Counter(others.get(name, {})))
-        for name in SOURCES
-        if name in counts or name in others
-    }
-
-
-def _recorded_others(out: str, recorded: object) -> dict[str, dict[str, int]]:
-    """The numbers of files that were no candidates, from a manifest that may hold anything."""
-    sources = recorded.items() if isinstance(recorded, dict) else [("", None)]
-    others = {name: one.get("others", {}) if isinstance(one, dict) else None for name, one in sources}
-    for name, counts in others.items():
-        is_known = name in SOURCES and isinstance(counts, dict)
-        if not is_known or not all(type(count) is int for count in counts.values()):  # type: ignore[union-attr]
-            raise DimmagenError(
-                f"{out}/{MIXHQ_MANIFEST}: what it says of the source {name!r} is not a count",
-                "it was changed or is of another kind: build it again",
-                code="damaged",
-                path=out,
-            )
-    return others  # type: ignore[return-value]
 
 
 def open_kept_ranges(out: str, rescan: bool = False) -> KeptRanges:
@@ -330,7 +294,7 @@ def _all_rows(out: str, base: Mapping | None, packing: Packing) -> Iterator[Cata
 
 
 def _others_before(out: str, base: Mapping | None) -> dict[str, dict[str, int]]:
-    return _recorded_others(out, base.get("sources", {})) if base else {}
+    return recorded_others(out, base.get("sources", {})) if base else {}
 
 
 def _steps(packing: Packing) -> set[str]:

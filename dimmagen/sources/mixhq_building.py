@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.sources import mixhq, parse_specs
-from dimmagen.sources.candidate_files import Listing, list_candidate_files
+from dimmagen.sources.candidate_files import CandidateFiles, list_candidate_files
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.index_pass import ScanExecution, index_candidates
-from dimmagen.sources.mixhq_generations import base_of, earlier_photos
+from dimmagen.sources.mixhq_generations import base_of, earlier_in_mixhq
 from dimmagen.sources.newcomers import Earlier, refuse_limit
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.scan_keys import ScanSettings
-from dimmagen.sources.scene_hash import Scenes
+from dimmagen.sources.scene_hash import SceneHashes
 from dimmagen.sources.verdict_counts import VerdictCounts, tally
 
 
@@ -36,7 +36,7 @@ class MixHQBuild:
     """
 
     out: str
-    listing: Listing
+    listing: CandidateFiles
     inputs: dict
     settings: ScanSettings
     finished: dict[str, VerdictCounts] | None = None
@@ -140,10 +140,10 @@ def open_build(
             parameter="sources",
         )
     listing = list_candidate_files(parse_specs(sources), selection.names, selection.follow_links)
-    scenes = Scenes.from_paths(exclude) if exclude else None
+    scenes = SceneHashes.from_paths(exclude) if exclude else None
     inputs = mixhq.describe_inputs(listing, scenes, samples_per_shard, selection)
     settings = ScanSettings(scenes, selection, stored=not dry_run)
     finished = mixhq.finished_verdict_counts(out, inputs, add) if add or not dry_run else None
     base = base_of(out) if add and finished is None else None
-    earlier = earlier_photos(out, base) if base else None
+    earlier = earlier_in_mixhq(out, base) if base else None
     return MixHQBuild(out, listing, inputs, settings, finished, base, earlier)

@@ -1,10 +1,10 @@
-"""What is written beside the shards of a MixHQ for its readers: the layout for `datasets`, and the card."""
+"""What is written next to the shards of a MixHQ for its readers: the layout for `datasets`, and the card."""
 
 from collections.abc import Mapping, Sequence
 
 from dimmagen.core.hugging_face import layout_file, sample_features
 from dimmagen.sources import SOURCES, rules
-from dimmagen.sources.mixhq_generations import generations_of
+from dimmagen.sources.mixhq_generations import mixhq_generations
 from dimmagen.sources.mixhq_packing import SIDECAR
 from dimmagen.sources.verdict_counts import VerdictCounts
 
@@ -73,6 +73,6 @@ def _generation_table(manifest: Mapping) -> list[str]:
         return []
     lines = ["Photos were added to it (`--add`):", ""]
     lines += ["| generation | photos | shards |", "|---:|---:|---:|"]
-    for number, part in enumerate(generations_of(manifest), 1):
+    for number, part in enumerate(mixhq_generations(manifest), 1):
         lines.append(f"| {number} | {part['samples']} | {part['shards']} |")
     return [*lines, ""]

@@ -1,6 +1,6 @@
 """A MixHQ that grew: generations, each with a catalog and shards of its own, listed in the manifest.
 
-An addition writes the next catalog and the next shards beside those that are there, and publishes them with
+An addition writes the next catalog and the next shards next to those that are there, and publishes them with
 the manifest, in one rename. Until then the MixHQ is what it was.
 """
 
@@ -26,7 +26,7 @@ from dimmagen.sources.newcomers import Earlier
 _SHARD = re.compile(r"shards/mixhq-([0-9]{5,})\.tar")
 
 
-def generations_of(manifest: Mapping) -> list[dict]:
+def mixhq_generations(manifest: Mapping) -> list[dict]:
     """The generations of a MixHQ, oldest first; one that has not grown has one."""
     if "generations" in manifest:
         return list(manifest["generations"])
@@ -56,7 +56,7 @@ def base_of(out: str) -> dict | None:
         return None
     manifest = read_mixhq_manifest(out)
     try:
-        for one in generations_of(manifest):
+        for one in mixhq_generations(manifest):
             if not isinstance(one["catalog"], dict):
                 raise TypeError("`catalog` is not the record of a file")
         for shard in manifest["shards"]:
@@ -98,7 +98,7 @@ def refuse_other_choices(out: str, manifest: Mapping, inputs: Mapping) -> None:
         )
 
 
-def earlier_photos(out: str, manifest: Mapping) -> Earlier:
+def earlier_in_mixhq(out: str, manifest: Mapping) -> Earlier:
     """What a finished MixHQ holds, for the decision on what is new.
 
     Raises:
@@ -184,6 +184,6 @@ def manifest_of(
         "schema": GROWN_MIXHQ_SCHEMA,
         "inputs": base["inputs"],
         "shards": [*base["shards"], *shards],
-        "generations": [*generations_of(base), generation],
+        "generations": [*mixhq_generations(base), generation],
         **({"removed": base["removed"]} if "removed" in base else {}),
     }

@@ -15,8 +15,8 @@ from dimmagen.core.lock import exclusive
 from dimmagen.core.parquet import write_rows
 from dimmagen.core.tar import TarWriter, members, read_at
 from dimmagen.sources.catalog import CATALOG_SCHEMA, CatalogRow
-from dimmagen.sources.mixhq import finished_tally, publish_mixhq
-from dimmagen.sources.mixhq_generations import base_of, drop_unpublished, generations_of, next_numbers
+from dimmagen.sources.mixhq import publish_mixhq
+from dimmagen.sources.mixhq_generations import base_of, drop_unpublished, mixhq_generations, next_numbers
 from dimmagen.sources.mixhq_reading import (
     GROWN_MIXHQ_SCHEMA,
     catalog_parts,
@@ -24,6 +24,7 @@ from dimmagen.sources.mixhq_reading import (
     refuse_other_catalogs,
     refuse_other_file,
 )
+from dimmagen.sources.mixhq_verdicts import finished_tally
 from dimmagen.sources.takedown import Listed, Removed, Takedown, is_done
 
 
@@ -154,7 +155,7 @@ def _write_catalogs(
     """The generations of what is left; those catalogs in which something changes are rewritten."""
     number, _ = next_numbers(base)
     generations = []
-    for one in generations_of(base):
+    for one in mixhq_generations(base):
         name = one["catalog"]["name"]
         rows = [*read_catalog(out, [name])]
         kept = [row for row in rows if _listed(row).photo not in photos]

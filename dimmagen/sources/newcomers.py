@@ -53,13 +53,13 @@ class Earlier:
             )
         self._rejected.add(_digest(source, name, frame, sha256, rule))
 
-    def new_ones(self, seen: Iterable[Candidate]) -> Iterator[Candidate]:
+    def new_ones(self, candidates: Iterable[Candidate]) -> Iterator[Candidate]:
         """The candidates that are not in the set, with their verdicts against it.
 
         Args:
-            seen: from :func:`~dimmagen.sources.scan.scan` or a catalog, in any order.
+            candidates: from :func:`~dimmagen.sources.scan.scan` or a catalog, in any order.
         """
-        for one in seen:
+        for one in candidates:
             row = one.row
             if self._removed and hash_of_photo(_photo(row)) in self._removed:
                 self.taken_out += 1

@@ -1,4 +1,4 @@
-"""Pictures and clips that a source does not read: they are rejected by name, with what to do about it."""
+"""Images and clips that a source does not read: they are rejected by name, with what to do about it."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable
@@ -16,7 +16,7 @@ _RAW = (
 )
 # Of Windows, of downloads, and of cameras with two lenses.
 _RENAMED_JPEGS = (".jfif", ".jfi", ".jif", ".jpe", ".pjpeg", ".pjp", ".jpg_large", ".jpeg_large", ".mpo")
-_PICTURES = {
+_IMAGES = {
     ".jxl": "JPEG XL",
     ".jp2": "JPEG 2000",
     ".j2k": "JPEG 2000",
@@ -59,8 +59,8 @@ def other_format(name: str, extensions: Collection[str]) -> str:
         return "is a RAW file: develop it to PNG, TIFF or JPEG first"
     if ending in _RENAMED_JPEGS:
         return f"is a JPEG file with the ending {ending}: rename it to .jpg"
-    if ending in _PICTURES:
-        return f"is a {_PICTURES[ending]} file: convert it to PNG or JPEG first"
+    if ending in _IMAGES:
+        return f"is a {_IMAGES[ending]} file: convert it to PNG or JPEG first"
     if ending in IMAGE_EXTENSIONS:
         return "is a picture of a format that this source does not take"
     return ""

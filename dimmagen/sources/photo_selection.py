@@ -65,7 +65,7 @@ class PhotoSelection:
                 )
 
     def describe(self) -> dict[str, int]:
-        """Those that decide the files of a MixHQ beside `min_lightness`, as its manifest records them."""
+        """Those that decide the files of a MixHQ besides `min_lightness`, as its manifest records them."""
         chosen = {name: getattr(self, name) for name in ("resize", "crop", "limit")}
         given = {name: value for name, value in chosen.items() if value is not None}
         return {**given, **({"follow_links": True} if self.follow_links else {})}

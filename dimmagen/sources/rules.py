@@ -106,7 +106,7 @@ def inter4k(facts: Facts) -> Verdict:
     return _at_least(facts, MIN_SIDE, "min-64")
 
 
-def lightness(mean: float, limit: float) -> Verdict:
+def min_lightness(mean: float, limit: float) -> Verdict:
     """Every source: an image that is darker than the limit is not a light image (ours).
 
     Args:

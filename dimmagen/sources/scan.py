@@ -23,7 +23,7 @@ from dimmagen.sources.dark_halves import DarkHalves, thumbnail
 from dimmagen.sources.other_formats import other_format
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.rules import Verdict, rejected
-from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes
+from dimmagen.sources.scene_hash import SAME_SCENE_BITS, SceneHashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ class Candidate:
 
 
 def scan(
-    candidates: Sequence[tuple[SourceSpec, Entry]],
-    scenes: Scenes | None = None,
+    files: Sequence[tuple[SourceSpec, Entry]],
+    scenes: SceneHashes | None = None,
     workers: int = 2,
     on_file: Callable[[], None] = lambda: None,
     selection: PhotoSelection | None = None,
@@ -55,7 +55,7 @@ def scan(
     """Read the candidates and apply the rules of their sources.
 
     Args:
-        candidates: the files of :func:`list_candidate_files`.
+        files: of :func:`list_candidate_files`.
         scenes: excluded scenes.
         workers: number of threads; decoding and hashing release Python's lock.
         on_file: called once per file.
@@ -67,22 +67,22 @@ def scan(
         The candidates with their verdicts, in the same order for any number of threads.
     """
     first_with_key: dict[str, str] = {}
-    look = partial(look_at, scenes, selection or PhotoSelection(), stored)
-    candidates = list(candidates)
-    halves = halves_of(candidates)
-    looked: Iterable[list[Candidate]] = _counted(ordered_map(look, candidates, workers), on_file)
+    examine = partial(look_at, scenes, selection or PhotoSelection(), stored)
+    files = list(files)
+    halves = halves_of(files)
+    looked: Iterable[list[Candidate]] = _counted(ordered_map(examine, files, workers), on_file)
     if halves:
         looked = list(looked)
-        for seen in looked:
-            see_halves(seen, halves)
+        for candidates in looked:
+            add_halves(candidates, halves)
         halves.decide()
-    for seen in looked:
-        yield from without_duplicates(without_dark_halves(seen, halves), first_with_key)
+    for candidates in looked:
+        yield from without_duplicates(without_dark_halves(candidates, halves), first_with_key)
 
 
 def _counted(looked: Iterable[list[Candidate]], on_file: Callable[[], None]) -> Iterator[list[Candidate]]:
-    for seen in looked:
-        yield seen
+    for candidates in looked:
+        yield candidates
         on_file()
 
 
@@ -99,20 +99,20 @@ def halves_of(files: Sequence[tuple[SourceSpec, Entry]]) -> DarkHalves:
     return DarkHalves(names)
 
 
-def see_halves(seen: Sequence[Candidate], halves: DarkHalves) -> None:
-    """Show the candidates of one file to what decides about the halves."""
-    for one in seen:
-        halves.see(one.row.source, one.row.name, one.thumbnail)
+def add_halves(candidates: Sequence[Candidate], halves: DarkHalves) -> None:
+    """Add the candidates of one file to what decides about the halves."""
+    for one in candidates:
+        halves.add(one.row.source, one.row.name, one.thumbnail)
 
 
-def without_dark_halves(seen: list[Candidate], halves: DarkHalves) -> list[Candidate]:
+def without_dark_halves(candidates: list[Candidate], halves: DarkHalves) -> list[Candidate]:
     """The candidates of one file; an accepted one that is the dark half of a pair is rejected.
 
     Args:
-        seen: of the file.
+        candidates: of the file.
         halves: after their decision.
     """
-    return [_refused_half(one, halves) for one in seen]
+    return [_refused_half(one, halves) for one in candidates]
 
 
 def _refused_half(one: Candidate, halves: DarkHalves) -> Candidate:
@@ -123,14 +123,14 @@ def _refused_half(one: Candidate, halves: DarkHalves) -> Candidate:
     return replace(one, row=rejected_row(one.row, verdict), alone=one.row)
 
 
-def without_duplicates(seen: list[Candidate], first_with_key: dict[str, str]) -> Iterator[Candidate]:
+def without_duplicates(candidates: list[Candidate], first_with_key: dict[str, str]) -> Iterator[Candidate]:
     """Of equal files inside one source, keep the first by name; the key consists of source and content.
 
     Args:
-        seen: the candidates of the next file.
+        candidates: the candidates of the next file.
         first_with_key: names of those that were kept, by key; they are added to it.
     """
-    for one in seen:
+    for one in candidates:
         row = one.row
         if row.accepted and row.key in first_with_key:
             verdict = rejected("duplicate", f"has the same bytes as {first_with_key[row.key]}")
@@ -157,7 +157,7 @@ def rejected_row(row: CatalogRow, verdict: Verdict) -> CatalogRow:
 
 
 def look_at(
-    scenes: Scenes | None, selection: PhotoSelection, stored: bool, candidate: tuple[SourceSpec, Entry]
+    scenes: SceneHashes | None, selection: PhotoSelection, stored: bool, candidate: tuple[SourceSpec, Entry]
 ) -> list[Candidate]:
     """All candidates in one file, whatever the other files are; arguments as for :func:`scan`.
 
@@ -169,7 +169,7 @@ def look_at(
 
 
 def _examine(
-    scenes: Scenes | None, selection: PhotoSelection, stored: bool, spec: SourceSpec, entry: Entry
+    scenes: SceneHashes | None, selection: PhotoSelection, stored: bool, spec: SourceSpec, entry: Entry
 ) -> list[Candidate]:
     source = spec.source
     # The folder that the user named counts as well: lol=our485/low holds dark images.
@@ -197,7 +197,7 @@ def _examine(
             for frame in source.frames
         ]
     sha256 = hashing.sha256(data)
-    seen = []
+    candidates = []
     for examined in _examined(spec, entry, data):
         distance, small = None, b""
         if examined.pixels is not None:
@@ -205,7 +205,7 @@ def _examine(
             small = thumbnail(candidate_name(entry), whole)
             examined = _sized(examined, selection)
         if examined.pixels is not None:
-            verdict = rules.lightness(codec.lightness(examined.pixels), selection.min_lightness)
+            verdict = rules.min_lightness(codec.lightness(examined.pixels), selection.min_lightness)
             verdict = rules.palette(rules.flat_colours(whole)) if verdict.accepted else verdict
             if not verdict.accepted:
                 examined = _refused(examined, verdict)
@@ -217,8 +217,8 @@ def _examine(
         row = _row(spec.name, entry, sha256, examined, distance)
         if examined.pixels is not None:
             row = _with_light(row, examined, data, stored)
-        seen.append(Candidate(row, {**entry.locator, "frame": examined.frame}, thumbnail=small))
-    return seen
+        candidates.append(Candidate(row, {**entry.locator, "frame": examined.frame}, thumbnail=small))
+    return candidates
 
 
 def _refuse_part(entry: Entry, data: bytes) -> None:
@@ -268,7 +268,7 @@ def _all_of(examined: Examined) -> np.ndarray:
     return examined.pixels if examined.whole is None else examined.whole
 
 
-def _scene_distance(scenes: Scenes, examined: Examined) -> int:
+def _scene_distance(scenes: SceneHashes, examined: Examined) -> int:
     """To the nearest excluded image, by all of the photo: the part of it that is kept has another hash."""
     assert examined.pixels is not None
     distance = scenes.distance(examined.pixels)

@@ -21,18 +21,18 @@ from dimmagen.sources import SOURCES, SourceSpec
 from dimmagen.sources.archives import Entry
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.scan import Candidate, look_at
-from dimmagen.sources.scene_hash import Scenes
+from dimmagen.sources.scene_hash import SceneHashes
 
 KEY_BYTES = 16
 _ROOMS = ("core", "images", "sources")  # whose code a verdict can depend on
-_LIBRARIES = ("imagehash", "scipy", "zlib-ng")  # beside those of every image
+_LIBRARIES = ("imagehash", "scipy", "zlib-ng")  # besides those of every image
 _STEPS = ("icc", "avif", "heif")
 _ALL = PhotoSelection()
 
 
 @dataclass(frozen=True, slots=True)
 class ScanSettings:
-    """What the verdicts of one index pass depend on, beside the files.
+    """What the verdicts of one index pass depend on, besides the files.
 
     Attributes:
         scenes: excluded ones, or None.
@@ -40,7 +40,7 @@ class ScanSettings:
         stored: whether rows have the size and SHA-256 of the light image's file.
     """
 
-    scenes: Scenes | None = None
+    scenes: SceneHashes | None = None
     selection: PhotoSelection = _ALL
     stored: bool = True
 

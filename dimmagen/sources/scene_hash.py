@@ -75,7 +75,7 @@ def _hashes_of(path: str, entry: Entry, cuts: Sequence[tuple[str, ...]]) -> list
         return [scene_hash(part) for part in parts if part is not None]
 
 
-class Scenes:
+class SceneHashes:
     """The images of one or more folders or archives, as perceptual hashes.
 
     Args:
@@ -86,7 +86,7 @@ class Scenes:
         self.hashes = hashes
 
     @classmethod
-    def from_paths(cls, paths: Sequence[str], cuts: Sequence[tuple[str, ...]] = ()) -> "Scenes":
+    def from_paths(cls, paths: Sequence[str], cuts: Sequence[tuple[str, ...]] = ()) -> "SceneHashes":
         """Hash every image below the paths, also behind links that lead out of them.
 
         Args:

@@ -78,7 +78,7 @@ _OTHER_TRANSFERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class DecodedFrame:
     """A decoded frame.
 
     Attributes:
@@ -94,7 +94,7 @@ class Frame:
     shown: Presentation = UPRIGHT
 
 
-def first_frame(data: bytes) -> Frame:
+def first_frame(data: bytes) -> DecodedFrame:
     """The frame that is shown first. FFmpeg applies edit lists: frames outside of them are not shown.
 
     Args:
@@ -112,7 +112,7 @@ def first_frame(data: bytes) -> Frame:
         return _as_shown(frame, _pixel_aspect(stream))
 
 
-def last_frame(data: bytes) -> Frame:
+def last_frame(data: bytes) -> DecodedFrame:
     """The frame that is shown last.
 
     With B-frames, the last frame in the file is not the last one shown, so the clip is always decoded to its
@@ -253,7 +253,7 @@ def _pixel_aspect(stream: av.VideoStream) -> float:
     return float(stream.sample_aspect_ratio or 1)
 
 
-def _decode_tail(data: bytes) -> Frame | None:
+def _decode_tail(data: bytes) -> DecodedFrame | None:
     """The last frame shown, by a seek to the last second; None if that is not possible."""
     with _opened(data) as container:
         stream = _shown_stream(container)
@@ -267,12 +267,12 @@ def _decode_tail(data: bytes) -> Frame | None:
             return None
 
 
-def _decode_all(data: bytes) -> Frame | None:
+def _decode_all(data: bytes) -> DecodedFrame | None:
     with _opened(data) as container:
         return _latest(container)
 
 
-def _latest(container: av.container.InputContainer) -> Frame | None:
+def _latest(container: av.container.InputContainer) -> DecodedFrame | None:
     stream = _shown_stream(container)
     latest = max(_frames(container, stream), key=lambda found: _time(found[0]), default=None)
     if latest is None:
@@ -282,7 +282,7 @@ def _latest(container: av.container.InputContainer) -> Frame | None:
     return _as_shown(frame, _pixel_aspect(stream))
 
 
-def _as_shown(frame: av.VideoFrame, pixel_aspect: float = 1.0) -> Frame:
+def _as_shown(frame: av.VideoFrame, pixel_aspect: float = 1.0) -> DecodedFrame:
     """RGB by the matrix and the range that the clip names, upright, with square pixels.
 
     Without a matrix: BT.709 from 720 lines upwards, otherwise BT.601.
@@ -298,7 +298,7 @@ def _as_shown(frame: av.VideoFrame, pixel_aspect: float = 1.0) -> Frame:
     # PyAV's stubs take a name here, PyAV its own enumeration.
     matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX)  # type: ignore[call-overload]
     turn = _turn_of(matrix)
-    return Frame(
+    return DecodedFrame(
         _upright(rgb.to_ndarray(), *turn),
         _time(frame),
         frame.format.name,

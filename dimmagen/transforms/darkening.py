@@ -62,27 +62,7 @@ class Darkening:
         return_draw: bool = False,
     ) -> None:
         profiles = [profile] if isinstance(profile, (str, Path)) else list(profile)
-        if not 0 <= p <= 1:
-            raise UsageError(
-                f"`p` is {p:g}", "give a probability from 0 to 1", code="out-of-range", parameter="p", value=p
-            )
-        if not 0 <= seed < 2**63:
-            raise UsageError(
-                f"`seed` is {seed}",
-                "give a number from 0 to 2^63 - 1",
-                code="out-of-range",
-                parameter="seed",
-                value=seed,
-            )
-        if level is not None and brightness != "wide":
-            raise UsageError(
-                f'`brightness="{brightness}"` says how bright the dark images are, and so does `level`',
-                "omit one of the two",
-                code="conflict",
-                parameters=("brightness", "level"),
-            )
-        if level is not None and not callable(level):
-            gammas_at(level, (1.0, 1.0))
+        _check(p, seed, level, brightness)
         self.settings: dict[str, Any] = {
             "profile": [str(one) for one in profiles] if len(profiles) != 1 else str(profiles[0]),
             "weights": weights,
@@ -216,6 +196,30 @@ def online_key(number: int) -> str:
 def as_draw(value: AnyDraw) -> LowLightDraw:
     """A draw, from itself or its record."""
     return value if isinstance(value, LowLightDraw) else LowLightDraw.from_record(value)
+
+
+def _check(p: float, seed: int, level: Level | Curriculum | None, brightness: Brightness) -> None:
+    if not 0 <= p <= 1:
+        raise UsageError(
+            f"`p` is {p:g}", "give a probability from 0 to 1", code="out-of-range", parameter="p", value=p
+        )
+    if not 0 <= seed < 2**63:
+        raise UsageError(
+            f"`seed` is {seed}",
+            "give a number from 0 to 2^63 - 1",
+            code="out-of-range",
+            parameter="seed",
+            value=seed,
+        )
+    if level is not None and brightness != "wide":
+        raise UsageError(
+            f'`brightness="{brightness}"` says how bright the dark images are, and so does `level`',
+            "omit one of the two",
+            code="conflict",
+            parameters=("brightness", "level"),
+        )
+    if level is not None and not callable(level):
+        gammas_at(level, (1.0, 1.0))
 
 
 def _shared_counter() -> Any:

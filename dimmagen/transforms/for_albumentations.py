@@ -11,7 +11,7 @@ from dimmagen.core.optional_packages import missing_package
 from dimmagen.dimmers.dimmer import Brightness
 from dimmagen.transforms.darkening import Darkening, as_draw, online_key
 from dimmagen.transforms.draws import Curriculum, Gamma, Level
-from dimmagen.transforms.pictures import as_picture
+from dimmagen.transforms.image_inputs import as_image_input
 
 try:
     from albumentations.core.transforms_interface import ImageOnlyTransform
@@ -132,5 +132,5 @@ class AlbumentationsLowLight(ImageOnlyTransform):
 
     def _darken(self, frames: np.ndarray, record: Mapping[str, Any]) -> np.ndarray:
         self._record = record
-        picture = as_picture(frames, clips=True)
-        return picture.restore(self.low_light.darken(picture.lights, [as_draw(record)], [0]))
+        image = as_image_input(frames, clips=True)
+        return image.restore(self.low_light.darken(image.lights, [as_draw(record)], [0]))

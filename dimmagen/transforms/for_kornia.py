@@ -13,7 +13,7 @@ from dimmagen.core.errors import UsageError
 from dimmagen.core.optional_packages import missing_package
 from dimmagen.transforms.darkening import STAYS_LIGHT, AnyDraw, Darkening, as_draw, online_key
 from dimmagen.transforms.draws import LowLightDraw
-from dimmagen.transforms.pictures import as_picture
+from dimmagen.transforms.image_inputs import as_image_input
 
 try:
     from kornia.augmentation import IntensityAugmentationBase2D
@@ -103,10 +103,10 @@ class KorniaLowLight(IntensityAugmentationBase2D):
             draws = list(compress(draws, applied))
         else:
             draws = [draw if one else STAYS_LIGHT for draw, one in zip(draws, applied, strict=True)]
-        picture = as_picture(input, clips=False)
+        image = as_image_input(input, clips=False)
         # New draws that are equal are those of one clip; draws that were given are of images with their keys.
         frames = _occurrences(draws) if COUNTED in params else [0] * len(draws)
-        return picture.restore(self.low_light.darken(picture.lights, draws, frames))
+        return image.restore(self.low_light.darken(image.lights, draws, frames))
 
 
 def _occurrences(draws: Sequence[LowLightDraw]) -> list[int]:

@@ -12,7 +12,7 @@ import numpy as np
 from dimmagen.core.errors import UsageError
 from dimmagen.transforms.darkening import AnyDraw, Darkening, as_draw, online_key
 from dimmagen.transforms.draws import LowLightDraw
-from dimmagen.transforms.pictures import Picture, as_picture, find_pictures
+from dimmagen.transforms.image_inputs import ImageInput, as_image_input, find_images
 
 if TYPE_CHECKING:
     from dimmagen.transforms.for_albumentations import AlbumentationsLowLight
@@ -96,7 +96,7 @@ class LowLight(Darkening):
         """
         structure: Any = inputs if len(inputs) != 1 else inputs[0]
         leaves, rebuild = _flatten(structure)
-        places = find_pictures(leaves)
+        places = find_images(leaves)
         if not places:
             raise UsageError(
                 "there is no image among the inputs of the transform",
@@ -104,20 +104,20 @@ class LowLight(Darkening):
                 code="missing-argument",
                 parameter="inputs",
             )
-        pictures = [as_picture(leaves[place], self.clips) for place in places]
-        count = _batch_size(pictures)
+        images = [as_image_input(leaves[place], self.clips) for place in places]
+        count = _batch_size(images)
         if key is None and self.key_from and draw is None:
             key = _entry(structure, self.key_from)
         draws = self._draws(leaves[places[0]], count, key, variant, draw)
         frame = 0
-        for place, picture in zip(places, pictures, strict=True):
-            dark = picture.restore(self.darken(picture.lights, draws, [frame] * count))
+        for place, image in zip(places, images, strict=True):
+            dark = image.restore(self.darken(image.lights, draws, [frame] * count))
             leaves[place] = (dark, leaves[place]) if self.pairs else dark
-            frame += picture.lights.shape[1]
+            frame += image.lights.shape[1]
         output = rebuild(leaves)
         if not self.return_draw:
             return output
-        return output, draws if pictures[0].batched else draws[0]
+        return output, draws if images[0].batched else draws[0]
 
     def for_albumentations(self) -> "AlbumentationsLowLight":
         """The same transform as a step of `albumentations.Compose`.
@@ -181,8 +181,8 @@ def _one_per_image(value: Any, one: Any, count: int, name: str) -> list[Any]:
     return values
 
 
-def _batch_size(pictures: Sequence[Picture]) -> int:
-    sizes = {len(picture.lights) for picture in pictures}
+def _batch_size(images: Sequence[ImageInput]) -> int:
+    sizes = {len(image.lights) for image in images}
     if len(sizes) > 1:
         raise UsageError(
             f"the inputs are batches of {sorted(sizes)} images",

@@ -1,6 +1,6 @@
 """Errors advise options that the command at hand has.
 
-The library names arguments, and a command shows its option of that name (:mod:`dimmagen.cli.command`). Which
+The library names arguments, and a command shows its option of that name (:mod:`dimmagen.cli.wording`). Which
 errors a command can meet is read from the code: from its function on, every function and class that is named.
 That is more than can happen, so `ELSEWHERE` has what cannot, with the reason.
 """
@@ -14,7 +14,7 @@ import click
 import pytest
 
 from dimmagen.cli import cli
-from dimmagen.cli.command import named_arguments
+from dimmagen.cli.wording import named_arguments
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,6 +24,7 @@ _DATA_SET = "training on a data set or by several workers, which `finetune` is n
 _FORGED = "settings that `dim` checks, and a manifest after it"
 _GPU = "a device that was given"
 _GROWING = "`add`, which was given"
+_LOGGED = "a command with this option: others leave it out of the message, see `cli.wording.worded`"
 ELSEWHERE = {
     "dimmagen.core.executors.ray_address:check_answers": _CLUSTER,
     "dimmagen.core.executors.ray_connected:_refuse_another_cluster": _CLUSTER,
@@ -53,8 +54,10 @@ ELSEWHERE = {
     "dimmagen.generate.previous_run:refusal": "a run for which `resume` can be given",
     "dimmagen.generate.resume:DatasetFolder": "`resume`, which was given",
     "dimmagen.generate.run_plan:_check_count": _FORGED,
-    "dimmagen.generate.run_plan:check_settings": _FORGED,
+    "dimmagen.generate.run_plan:check_pair_settings": _FORGED,
     "dimmagen.generate.run_plan:plan_dataset": "no photo at all, which is told before",
+    "dimmagen.sources.archives.folders:_walk": _LOGGED,
+    "dimmagen.sources.index_pass:index_candidates": _LOGGED,
     "dimmagen.sources.labels.index:parse_labels": "labels that were given",
     "dimmagen.sources.newcomers:refuse_limit": _GROWING,
 }

@@ -1,5 +1,6 @@
 """What every command does: former names of options, and errors that name options instead of arguments."""
 
+import logging
 import pickle
 import shlex
 
@@ -7,9 +8,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from dimmagen.cli.command import Command, command, in_options, message, told
+from dimmagen.cli.command import Command, command
 from dimmagen.cli.home import expand_home
 from dimmagen.cli.subset import subset
+from dimmagen.cli.wording import command_message, in_options, message, worded
 from dimmagen.core.errors import DimmagenError, UsageError, Ways
 from dimmagen.generate.subset import Selection
 
@@ -117,15 +119,44 @@ def test_of_several_ways_those_are_told_that_a_command_has():
     ways = Ways.of("wait", "give `workers=1`", 'use `folder="there"`', "see `verify(x)`", then="try again")
     assert str(ways) == ('wait, give `workers=1`, use `folder="there"`, or see `verify(x)`; then try again')
     error = pickle.loads(pickle.dumps(DimmagenError("it is taken", ways)))
-    assert told(error, shake) == (
+    assert command_message(error, shake) == (
         "it is taken: wait, use --out there, or see dimmagen verify x; then try again"
     )
-    assert told(error, None) == (
+    assert command_message(error, None) == (
         "it is taken: wait, give workers 1, use folder there, or see dimmagen verify x; then try again"
     )
-    assert told(DimmagenError("it is taken", Ways.of("give `workers`", "`seed`")), shake) == (
+    assert command_message(DimmagenError("it is taken", Ways.of("give `workers`", "`seed`")), shake) == (
         "it is taken: give workers, or seed"
     )
+
+
+def test_a_log_message_inside_a_command_names_its_options_but_changes_no_path():
+    @command("look")
+    @click.option("--follow-links", is_flag=True)
+    def look(follow_links: bool) -> None:
+        record = logging.makeLogRecord(
+            {"msg": "%s: `follow_links=True` reads it", "args": ("`follow_links`",)}
+        )
+        click.echo(worded(record).getMessage())
+        click.echo(record.getMessage())
+
+    shown, unchanged = CliRunner().invoke(look).stdout.splitlines()
+    assert shown == "`follow_links`: --follow-links reads it"
+    assert unchanged == "`follow_links`: `follow_links=True` reads it"  # as handlers of a user get it
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("%s is left out; `follow_links=True` reads it", "a.jpg is left out"),
+        ("%s is left out; `dry_run=True` reads it", "a.jpg is left out; --dry-run reads it"),
+        ("it is late; %s is left out", "it is late; a.jpg is left out"),
+    ],
+)
+def test_advice_that_a_command_cannot_take_is_left_out_of_a_log_message(message, shown):
+    record = logging.makeLogRecord({"msg": message, "args": ("a.jpg",)})
+    with click.Context(shake):
+        assert worded(record).getMessage() == shown
 
 
 def test_several_lines_are_followed_by_another_one():

@@ -14,7 +14,7 @@ from dimmagen.dimmers.real_pairs import load_pairs
 from dimmagen.enhance.photos import read_photo
 from dimmagen.generate.merge import write_merge
 from dimmagen.images import heif
-from dimmagen.sources.scene_hash import Scenes
+from dimmagen.sources.scene_hash import SceneHashes
 from tests.commands import exit_code
 from tests.dataset_helpers import make, write_photos
 from tests.systems import is_here
@@ -346,7 +346,7 @@ def test_a_merge_tells_of_the_pairs_that_it_leaves_out(place, capsys, monkeypatc
         assert (code, note in messages, "left out" in messages) == (0, True, bool(note))
 
 
-@pytest.mark.parametrize("read", [load_pairs, read_photo, lambda path: Scenes.from_paths([str(path)])])
+@pytest.mark.parametrize("read", [load_pairs, read_photo, lambda path: SceneHashes.from_paths([str(path)])])
 def test_heic_photos_without_their_extra_are_told_it_once_and_nothing_else(read, tmp_path, monkeypatch):
     monkeypatch.setattr(heif, "_package", lambda: ("", None, ""))
     for name in ("low/1.heic", "low/2.heic", "high/1.heic", "high/2.heic"):

@@ -25,6 +25,7 @@ def place(tmp_path_factory):
 
 
 DIM = "dim --profile linear --source photos --shards out --executor serial"
+PLAN = "plan --profile linear"
 
 
 @pytest.fixture
@@ -224,6 +225,15 @@ def test_a_variable_that_names_no_option_is_told(run, monkeypatch):
     assert f"DIMMAGEN_DIM_WORKRES {no_option}: did you mean DIMMAGEN_DIM_WORKERS?" in told
     assert f"DIMMAGEN_DIM_NOSUCH {no_option}: see --help" in told
     assert f"DIMMAGEN_DIM_NOSUCH {no_option}" in " ".join(run(f"{DIM} --quiet")[2].split())
+
+
+def test_a_variable_of_a_former_name_counts_with_a_notice(run, monkeypatch):
+    monkeypatch.setenv("DIMMAGEN_PLAN_PROBE", "none")
+    assert "'none' is not a valid integer. This is from DIMMAGEN_PLAN_PROBE." in run(PLAN)[2]
+    monkeypatch.setenv("DIMMAGEN_PLAN_CALIBRATION_PAIRS", "1")
+    told = " ".join(run(f"{PLAN} --source missing")[2].split())
+    assert "Note: DIMMAGEN_PLAN_PROBE is now DIMMAGEN_PLAN_CALIBRATION_PAIRS; the former name" in told
+    assert "does not match any option" not in told
 
 
 def test_a_wrong_value_that_was_not_typed_says_where_it_is_from(run, monkeypatch, tmp_path):

@@ -231,7 +231,7 @@ def test_a_network_says_what_it_was_trained_on_and_by_what(run, place, monkeypat
 def test_each_validation_leaves_a_strip_of_pictures(run, place):
     assert {path.name for path in (place / "network" / "validation").iterdir()} == {"2.png", "4.png"}
     words = ["train", "--data", "shards", "--out", "plain", "--iterations", 2, *FEW]
-    assert run(*words, "--validation-pictures", 0)[0] == 0
+    assert run(*words, "--validation-images", 0)[0] == 0
     assert not (place / "plain" / "validation").exists()
 
 

@@ -16,12 +16,20 @@ COMMANDS = "|".join(cli.list_commands(click.Context(cli)))
 CLASSES = {"DimmagenError", "UsageError"}  # the others have a code of their own
 
 
+def calls_in(path: Path) -> list[ast.Call]:
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return [node for node in nodes if isinstance(node, ast.Call)]
+
+
 def raised(path: Path) -> list[ast.Call]:
     """Where the two general classes are constructed."""
-    calls = (
-        node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)
-    )
-    return [call for call in calls if isinstance(call.func, ast.Name) and call.func.id in CLASSES]
+    return [call for call in calls_in(path) if isinstance(call.func, ast.Name) and call.func.id in CLASSES]
+
+
+def logged(path: Path) -> list[ast.Call]:
+    """Where a message is logged."""
+    methods = [call for call in calls_in(path) if isinstance(call.func, ast.Attribute)]
+    return [call for call in methods if call.func.attr in {"debug", "info", "warning", "error", "log"}]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -33,8 +41,8 @@ def test_every_error_of_the_library_has_a_documented_code(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_no_error_of_the_library_names_an_option_or_a_command(path):
-    for call in raised(path):
+def test_no_error_or_message_of_the_library_names_an_option_or_a_command(path):
+    for call in raised(path) + logged(path):
         texts = [
             node.value
             for node in ast.walk(call)

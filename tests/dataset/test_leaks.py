@@ -92,7 +92,7 @@ def test_every_light_image_is_compared_once_and_those_as_near_as_one_scene_are_t
     asked, noted = [], []
     scenes = SimpleNamespace(distance=lambda pixels: int(pixels[0, 0, 0]))
     monkeypatch.setattr(
-        leaks_module, "Scenes", SimpleNamespace(from_paths=lambda *given: asked.append(given) or scenes)
+        leaks_module, "SceneHashes", SimpleNamespace(from_paths=lambda *given: asked.append(given) or scenes)
     )
     found = find_leaks(pairs, ["lol"], on_start=noted.append, on_photo=lambda: noted.append("photo"))
     assert found == [

@@ -10,8 +10,9 @@ import pytest
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.tar import members
-from dimmagen.dataset import reader
-from dimmagen.dataset.reader import PairSet, open_pairs, pair_tables, read_member, whole_rows
+from dimmagen.dataset import pair_tables as pair_tables_of
+from dimmagen.dataset.pair_tables import pair_tables, whole_rows
+from dimmagen.dataset.reader import PairSet, open_pairs, read_member
 from dimmagen.dataset.schema import PAIR_SCHEMA
 from dimmagen.dataset.writer import write_pair_shard
 from dimmagen.images import codec
@@ -55,7 +56,7 @@ def test_a_row_is_found_by_its_index_from_either_end(tiny):
 @pytest.mark.parametrize("at_once", [1, 3])
 @pytest.mark.parametrize("columns", [None, ("key",), ("width", "height")])
 def test_whole_rows_are_read_again_where_the_table_has_some_columns(columns, at_once, tiny, monkeypatch):
-    monkeypatch.setattr(reader, "_ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr(pair_tables_of, "_ROWS_AT_ONCE", at_once)
     part, rows = open_pairs(tiny.out, columns), tiny.rows()
     assert list(part.whole()) == rows
     for chosen in ([], [0], [3], [1, 2], [0, 1, 3]):

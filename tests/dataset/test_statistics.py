@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dimmagen.dataset.reader import open_pairs, pair_tables
+from dimmagen.dataset.pair_tables import pair_tables
+from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.statistics import NUMBERS, DatasetSummary, bars, short
 
 

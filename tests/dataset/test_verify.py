@@ -203,7 +203,7 @@ def test_trouble_of_the_machine_is_no_fault_of_a_data_set(number, ending, finish
 
 
 def test_a_full_memory_is_no_fault_of_a_data_set(finished, monkeypatch):
-    monkeypatch.setattr(codec, "_array", lambda image: (_ for _ in ()).throw(MemoryError))
+    monkeypatch.setattr(codec, "as_array", lambda image: (_ for _ in ()).throw(MemoryError))
     with pytest.raises(MachineError, match=r"train-00000\.tar: Cannot allocate memory"):
         verify_dataset(str(finished))
 

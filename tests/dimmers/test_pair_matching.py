@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dimmagen.core.errors import UsageError
-from dimmagen.dimmers.pair_matching import MATCHING_RULES, listed, matched, natural, rules_table
+from dimmagen.dimmers.pair_matching import MATCHING_RULES, listed, matched_files, natural, rules_table
 from dimmagen.dimmers.real_pairs import load_pairs, split_held_out
 from dimmagen.images.pair_names import DARK_NAMES, LIGHT_NAMES, side_of, words
 from tests.dimmers.pair_files import make, refused, values, write
@@ -68,19 +68,19 @@ A, B, C, D = map(Path, "abcd")
 )
 def test_images_that_are_no_pairs_by_their_keys_are_counted(darks, lights, many, said, count):
     with pytest.raises(UsageError) as caught:
-        matched("here", darks, lights, many)
+        matched_files("here", darks, lights, many)
     assert caught.value.what == f"here has {said}"
     assert caught.value.fields == {"path": "here", "count": count}
 
 
 def test_several_dark_images_have_one_light_only_where_that_is_said():
-    assert matched("here", {A: 1, B: 1, C: 2}, {D: 1, Path("e"): 2}, many=True) == [
+    assert matched_files("here", {A: 1, B: 1, C: 2}, {D: 1, Path("e"): 2}, many=True) == [
         (A, D),
         (B, D),
         (C, Path("e")),
     ]
     with pytest.raises(UsageError, match="several images"):
-        matched("here", {A: 1, B: 1}, {C: 1})
+        matched_files("here", {A: 1, B: 1}, {C: 1})
 
 
 def test_in_the_natural_order_words_come_before_numbers_and_numbers_by_their_value():

@@ -31,7 +31,7 @@ def write(run, logger, rows=ROWS, after=0):
     with Log(run, after, (logger,)) as log:
         for row in rows:
             log.row({**row, "psnr": 20.0} if row["iteration"] == 3 else row)
-        log.picture(3, STRIP)
+        log.image(3, STRIP)
 
 
 def test_a_logger_gets_every_row_and_picture_and_is_closed(run, monkeypatch):
@@ -44,7 +44,7 @@ def test_a_logger_gets_every_row_and_picture_and_is_closed(run, monkeypatch):
         def row(self, iteration, values):
             events.append((iteration, values))
 
-        def picture(self, iteration, image):
+        def image(self, iteration, image):
             events.append((iteration, image.shape))
 
         def close(self):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from dimmagen.core import outputs
 from dimmagen.core.errors import UsageError
-from dimmagen.enhance.photos import level_names, photos_of, read_photo, result_names
+from dimmagen.enhance.photos import photos_of, read_photo, result_names
 
 
 @pytest.fixture
@@ -107,8 +107,3 @@ def test_the_folder_of_the_photos_is_known_by_another_name(folder, monkeypatch):
 def test_photos_that_differ_in_their_type_alone_keep_it_in_the_names(folder):
     a, b, other = folder / "a.jpg", folder / "b.png", folder / "b.heic"
     assert result_names([a, b, other], Path("out")) == {a: "a", b: "b.png", other: "b.heic"}
-
-
-def test_lightnesses_have_as_many_digits_as_make_their_names_different():
-    assert level_names([0.3, 0.5, "auto"]) == ["0.30", "0.50", "auto"]
-    assert level_names([0.301, 0.302]) == ["0.301", "0.302"]

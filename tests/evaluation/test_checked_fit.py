@@ -9,14 +9,14 @@ import pytest
 
 from dimmagen.dimmers.camera.stored import model_files
 from dimmagen.dimmers.pair_problems import PairProblem
-from dimmagen.evaluation import profile_picture
+from dimmagen.evaluation import profile_sheet
 from dimmagen.evaluation.checked_fit import CheckedFit
 from tests.cameras import camera
 
 
 @pytest.mark.parametrize("notes", [["were JPEGs"], []])
 def test_the_notes_are_those_of_the_fit_and_the_problems_of_the_pairs(notes, tmp_path, monkeypatch):
-    monkeypatch.setattr(profile_picture, "profile_picture", lambda *_: b"")
+    monkeypatch.setattr(profile_sheet, "profile_sheet", lambda *_: b"")
     provenance = {"seed": 1, **({"notes": notes} if notes else {})}
     fitted = SimpleNamespace(models=[model_files(camera())], camera=camera(), provenance=provenance)
     problem = PairProblem("1", "shifted", "is shifted", fatal=False)

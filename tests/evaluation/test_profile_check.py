@@ -13,7 +13,7 @@ from dimmagen.dimmers.profile import Profile
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.evaluation import profile_check
 from dimmagen.evaluation.profile_check import ProfileCheck, Quality, check_profile, hold_out_pairs
-from dimmagen.evaluation.profile_picture import profile_picture
+from dimmagen.evaluation.profile_sheet import profile_sheet
 from tests.cameras import camera
 from tests.simulated_camera import simulated_light
 
@@ -161,8 +161,8 @@ def test_a_profile_from_elsewhere_may_remember_anything(kept):
 def test_the_sheet_shows_curves_and_pictures_and_is_the_same_each_time(pairs, held_out):
     check = check_profile(pairs, held_out)
     named = [replace(one, images=("$x_{$", *one.images[1:])) for one in held_out[:1]] + held_out[1:]
-    data = profile_picture("手机 $a_{", CAMERA, check, named)  # neither a formula nor letters of the font
-    assert data == profile_picture("手机 $a_{", CAMERA, check, named)
+    data = profile_sheet("手机 $a_{", CAMERA, check, named)  # neither a formula nor letters of the font
+    assert data == profile_sheet("手机 $a_{", CAMERA, check, named)
     pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
     assert pixels.shape == (750, 1100, 3)
     red = np.all(abs(pixels - [0xD1, 0x49, 0x5B]) < 12, axis=2)
@@ -170,7 +170,7 @@ def test_the_sheet_shows_curves_and_pictures_and_is_the_same_each_time(pairs, he
     assert red[80:500, 740:].sum() > 300  # the residuals
     crops = pixels[560:720]
     assert (np.ptp(crops, axis=2) > 20).mean() > 0.3  # noisy colours
-    alone = np.asarray(Image.open(io.BytesIO(profile_picture("x", CAMERA, None, []))))
+    alone = np.asarray(Image.open(io.BytesIO(profile_sheet("x", CAMERA, None, []))))
     assert alone.shape == (520, 1100, 4)
 
 
@@ -180,7 +180,7 @@ def test_the_sheet_says_that_what_it_compares_with_pairs_is_a_fit_without_them(h
     monkeypatch.setattr(
         Axes, "legend", lambda panel, *_, **__: said.extend(panel.get_legend_handles_labels()[1])
     )
-    profile_picture("mine", CAMERA, made_check(), held_out[:2])
+    profile_sheet("mine", CAMERA, made_check(), held_out[:2])
     assert sum(text.startswith("fit without it") for text in said) == 3  # the residuals, and two images
     assert said.count("this profile") == 1  # the response curve
 
@@ -196,7 +196,7 @@ def test_the_response_curve_goes_on_to_the_middle_of_clipped_areas(without, monk
 
     monkeypatch.setattr(Axes, "plot", recorded)
     model = replace(CAMERA, headroom=1.4).switched_off(*without)
-    profile_picture("mine", model, None, [])
+    profile_sheet("mine", model, None, [])
     [(light, dark)] = curves
     assert dark[:256] == pytest.approx(model.dark_levels().mean(0))
     white = model.curve.log_light(255.0) + model.light_shifts(np.ones(1))[0]

@@ -7,7 +7,7 @@ import pytest
 
 from dimmagen.core.errors import UnknownNameError, UsageError
 from dimmagen.dimmers.real_pairs import RealPair
-from dimmagen.evaluation.protocol import SETTINGS, as_json, load_metrics, mean_scores, score
+from dimmagen.evaluation.protocol import SETTINGS, load_metrics, mean_scores, score, scores_as_json
 from dimmagen.images.sheets import image_grid
 from dimmagen.metrics import image
 from dimmagen.metrics.base import METRICS, ImageMetric, MetricFiles
@@ -78,14 +78,14 @@ def test_a_score_that_is_not_defined_is_left_out_of_the_mean_and_null_in_the_jso
     means = mean_scores(scored)
     assert np.isnan(means["truth"]["niqe"])
     assert means["truth+gt-mean"]["niqe"] == 3.0
-    written = json.loads(json.dumps(as_json(scored, 0.2), allow_nan=False))
+    written = json.loads(json.dumps(scores_as_json(scored, 0.2), allow_nan=False))
     assert written["mean"]["truth"]["niqe"] is None
     assert written["mean"]["fixed"]["niqe"] == 5.0
     assert written["pictures"][0]["fixed+gt-mean"]["niqe"] is None
 
 
 def test_the_json_holds_the_protocols_name_and_every_number(scored):
-    written = as_json(scored, 0.2)
+    written = scores_as_json(scored, 0.2)
     assert written["protocol"] == "dimmagen-1"
     assert written["fixed_lightness"] == 0.2
     assert [one["name"] for one in written["pictures"]] == ["a", "b"]

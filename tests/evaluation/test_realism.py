@@ -19,11 +19,11 @@ from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.dimmer import Draw, ImageDimmer
 from dimmagen.dimmers.real_pairs import RealPair, load_pairs
 from dimmagen.evaluation.dimming_methods import match_gamma
-from dimmagen.evaluation.realism import dump, evaluate
+from dimmagen.evaluation.realism import dump, evaluate_dimmers
 from dimmagen.evaluation.realism_plots import pooled_noise
 from dimmagen.evaluation.realism_report import html_report
 from dimmagen.evaluation.realism_results import MODES, REAL
-from dimmagen.evaluation.realism_summary import ALL_MEASURES, as_json, best_dimmers, summarise
+from dimmagen.evaluation.realism_summary import ALL_MEASURES, best_dimmers, summarise, summary_as_json
 from dimmagen.evaluation.realism_verdict import _amount
 from dimmagen.metrics.realism import Reference, measure
 from dimmagen.metrics.realism.measures import Measured
@@ -84,7 +84,7 @@ def dimmers():
 
 @pytest.fixture(scope="module")
 def results(dimmers, pairs):
-    return evaluate(dimmers, pairs, draws=2)
+    return evaluate_dimmers(dimmers, pairs, draws=2)
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ class BalancedModel(SimulatedModel):
 @pytest.mark.parametrize("mode", MODES)
 def test_what_differs_between_scenes_is_drawn_for_the_two_sample_test_alone(results, pairs, mode):
     """A measure of one image is at the centre of the draws, which no dimmer can know for a scene."""
-    drawn = evaluate({"true": dimmer(BalancedModel())}, pairs[:2], draws=2)
+    drawn = evaluate_dimmers({"true": dimmer(BalancedModel())}, pairs[:2], draws=2)
     shifts = []
     for before, after in zip(results, drawn, strict=False):
         one, other = before.method("true", mode), after.method("true", mode)
@@ -146,7 +146,7 @@ def test_every_draw_of_a_pair_is_another_image(results, mode):
 
 def test_the_exposure_is_drawn_as_for_a_data_set_and_only_where_the_mode_says_so(pairs):
     varied = dimmer(SimulatedModel(exposure_spread=0.3))
-    results = evaluate({"varied": varied}, pairs[:2], draws=2, seed=5)
+    results = evaluate_dimmers({"varied": varied}, pairs[:2], draws=2, seed=5)
     for pair, result in zip(pairs[:2], results, strict=True):
         for index in range(2):
             draw = replace(varied.draw(pair.name, index, seed=5), gamma=1.0)
@@ -157,12 +157,14 @@ def test_the_exposure_is_drawn_as_for_a_data_set_and_only_where_the_mode_says_so
 
 
 def test_the_numbers_do_not_depend_on_the_number_of_workers(dimmers, pairs):
-    one, two = (summarise(evaluate(dimmers, pairs[:2], draws=1, workers=workers)) for workers in (1, 2))
+    one, two = (
+        summarise(evaluate_dimmers(dimmers, pairs[:2], draws=1, workers=workers)) for workers in (1, 2)
+    )
     assert one == two
 
 
 def test_the_numbers_of_one_dimmer_do_not_depend_on_the_others(dimmers, pairs, summary):
-    alone = summarise(evaluate({"noisy": dimmers["noisy"]}, pairs, draws=2))
+    alone = summarise(evaluate_dimmers({"noisy": dimmers["noisy"]}, pairs, draws=2))
     assert alone["noisy"] == summary["noisy"]
 
 
@@ -182,19 +184,19 @@ def test_a_mean_that_no_gamma_gives_shows_as_a_mean_error(pairs):
         def dim(self, light, draw):
             return super().dim(light, replace(draw, gamma=0.5))
 
-    results = evaluate({"stubborn": dimmer(Stubborn())}, pairs[:2], draws=1)
+    results = evaluate_dimmers({"stubborn": dimmer(Stubborn())}, pairs[:2], draws=1)
     assert summarise(results)["stubborn"]["matched"]["mean_error"].mean < -8
 
 
 def test_a_single_pair_is_refused(dimmers, pairs):
     with pytest.raises(UsageError, match="at least two"):
-        evaluate(dimmers, pairs[:1])
+        evaluate_dimmers(dimmers, pairs[:1])
 
 
 def test_images_too_small_for_a_patch_have_no_two_sample_test():
     small = [scene(index, side=24) for index in range(2)]
     small = [replace(p, dark=p.dark[:, :24].copy(), light=p.light[:, :24].copy()) for p in small]
-    summary = summarise(evaluate({"true": dimmer(SimulatedModel())}, small, draws=1))
+    summary = summarise(evaluate_dimmers({"true": dimmer(SimulatedModel())}, small, draws=1))
     assert "auc" not in summary["true"]["gamma1"]
     assert "mean_error" in summary["true"]["gamma1"]
 
@@ -208,7 +210,7 @@ def test_the_interval_contains_the_mean_and_depends_only_on_the_seed(results, su
 
 
 def test_the_json_holds_every_number_as_a_finite_value(summary, results, dimmers):
-    text = json.dumps(as_json(summary, results, dimmers, {"seed": 0}), allow_nan=False)
+    text = json.dumps(summary_as_json(summary, results, dimmers, {"seed": 0}), allow_nan=False)
     content = json.loads(text)
     true = next(c for c in content["contenders"] if c["label"] == "true")
     assert true["modes"]["gamma1"]["luma_kl"]["mean"] == summary["true"]["gamma1"]["luma_kl"].mean

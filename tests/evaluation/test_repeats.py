@@ -10,10 +10,10 @@ from simulated_camera import SimulatedCamera, simulated_light
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.real_pairs import RealPair, load_pairs
-from dimmagen.evaluation.realism import evaluate
+from dimmagen.evaluation.realism import evaluate_dimmers
 from dimmagen.evaluation.realism_report import html_report
 from dimmagen.evaluation.realism_results import AGAIN, MODES, REAL
-from dimmagen.evaluation.realism_summary import as_json, floor_of, summarise
+from dimmagen.evaluation.realism_summary import floor_of, summarise, summary_as_json
 from dimmagen.evaluation.realism_verdict import checks_of, headline_rows
 from dimmagen.evaluation.repeats import find_repeats, measure_repeats
 from dimmagen.metrics.realism import Reference, measure_pair
@@ -98,7 +98,7 @@ def test_a_camera_is_close_to_itself_by_every_measure(measured):
 
 def test_they_take_the_place_of_split_halves_everywhere(pairs, repeats, measured):
     dimmers = {"linear": ImageDimmer.from_profile("linear")}
-    results = evaluate(dimmers, pairs[:2], draws=1)
+    results = evaluate_dimmers(dimmers, pairs[:2], draws=1)
     summary = summarise(results, repeats=measured)
     assert list(summary) == ["linear", "plain linear", "plain gamma", AGAIN]
     assert list(summary[AGAIN]) == list(MODES)
@@ -108,7 +108,7 @@ def test_they_take_the_place_of_split_halves_everywhere(pairs, repeats, measured
     told = next(row for row in headline_rows(summary, checks, list(dimmers)) if "AUC" in row.label)
     assert told.cells[-1] == f"{summary[AGAIN]['matched']['auc'].mean:.2f}"
     content = json.loads(
-        json.dumps(as_json(summary, results, dimmers, {"seed": 0}, measured), allow_nan=False)
+        json.dumps(summary_as_json(summary, results, dimmers, {"seed": 0}, measured), allow_nan=False)
     )
     floor = content["contenders"][-1]
     assert (floor["label"], floor["pairs"][0]["pair"]) == (AGAIN, "a and c")

@@ -10,7 +10,7 @@ from dimmagen.core import hashing
 from dimmagen.core.errors import DimmagenError, MachineError, UnavailableError, UsageError
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate.pair import PairSettings, add_labels, dimmer_builder, make_pair, naming, prepare_light
-from dimmagen.generate.run_plan import check_settings, plan_dataset
+from dimmagen.generate.run_plan import check_pair_settings, plan_dataset
 from dimmagen.images import codec
 from dimmagen.sources.light_image import LightImage, LightImageRef
 from dimmagen.sources.light_images import open_light_images
@@ -147,20 +147,20 @@ def test_trouble_of_the_machine_or_the_storage_is_not_said_to_be_of_the_image():
 )
 def test_a_number_out_of_its_range_is_refused_by_name(settings, parameter):
     with pytest.raises(UsageError, match=rf"`{parameter}` is .*: give a number from [01] to ") as caught:
-        check_settings(PairSettings(**settings))
+        check_pair_settings(PairSettings(**settings))
     assert caught.value.code == "out-of-range"
     assert caught.value.fields == {"parameter": parameter, "value": settings[parameter]}
 
 
 def test_the_ends_of_the_ranges_are_allowed_and_unknown_formats_are_not():
-    check_settings(PairSettings(variants=1, samples_per_shard=1, seed=0))
-    check_settings(PairSettings(variants=100_000, samples_per_shard=2**31, seed=2**63 - 1))
+    check_pair_settings(PairSettings(variants=1, samples_per_shard=1, seed=0))
+    check_pair_settings(PairSettings(variants=100_000, samples_per_shard=2**31, seed=2**63 - 1))
     for light_format in ("auto", "same", "png", "jpg"):
-        check_settings(PairSettings(light_format=light_format, image_format="webp"))
+        check_pair_settings(PairSettings(light_format=light_format, image_format="webp"))
     with pytest.raises(UsageError, match=r"there is no image format 'bmp': .*choose one of png, webp"):
-        check_settings(PairSettings(image_format="bmp"))
+        check_pair_settings(PairSettings(image_format="bmp"))
     with pytest.raises(UsageError, match=r"no light format 'gif': .*choose one of auto, same, png, jpg"):
-        check_settings(PairSettings(light_format="gif"))
+        check_pair_settings(PairSettings(light_format="gif"))
 
 
 def test_more_pairs_than_a_set_can_hold_are_refused_before_anything_is_made(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from dimmagen.images import codec, excess, png
+from dimmagen.images import codec, eight_bits, excess, png
 from dimmagen.images.codec import ImageError, decode_rgb8
 from dimmagen.images.excess import excess_of
 from dimmagen.sources import SOURCES
@@ -66,7 +66,7 @@ def test_the_largest_image_is_turned_upright_in_less_than_a_gibibyte(kind, side,
 
 def test_a_large_image_is_copied_in_bands_without_a_seam(monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 256, (67, 50, 3), dtype=np.uint8)
-    monkeypatch.setattr(codec, "_COPIED_PIXELS", 320)
+    monkeypatch.setattr(eight_bits, "_COPIED_PIXELS", 320)
     np.testing.assert_array_equal(decode_rgb8(codec.encode_png(pixels))[0], pixels)
 
 

@@ -181,7 +181,7 @@ def test_a_4k_clip_gives_two_frames_of_1152x648():
 
 def test_the_reduction_antialiases_a_checkerboard_to_gray():
     board = np.indices((360, 640)).sum(axis=0) % 2 * 255
-    frame = video.Frame(np.repeat(board[..., None], 3, axis=2).astype(np.uint8), 0, "yuv444p")
+    frame = video.DecodedFrame(np.repeat(board[..., None], 3, axis=2).astype(np.uint8), 0, "yuv444p")
     from dimmagen.sources.inter4k import _reduce
 
     assert _reduce(frame.pixels).std() < 8

@@ -14,7 +14,7 @@ from dimmagen.sources import SOURCES, scan_keys, scan_store
 from dimmagen.sources import scan as scanning
 from dimmagen.sources.folder import Folder
 from dimmagen.sources.scan_keys import scan_versions
-from dimmagen.sources.scene_hash import Scenes
+from dimmagen.sources.scene_hash import SceneHashes
 from tests.commands import exit_code
 from tests.dataset_helpers import file_hashes
 from tests.sources.index_passes import FILES, look, plainly, run
@@ -66,12 +66,12 @@ def test_a_photo_written_a_moment_ago_is_read_again(folder, reads, monkeypatch, 
 
 
 def test_rescan_reads_everything_and_replaces_what_was_kept(folder, cache, reads, monkeypatch):
-    real = scanning.rules.lightness
+    real = scanning.rules.min_lightness
     monkeypatch.setattr(
-        scanning.rules, "lightness", lambda mean, limit: scanning.rejected("wrong", "is wrong")
+        scanning.rules, "min_lightness", lambda mean, limit: scanning.rejected("wrong", "is wrong")
     )
     assert not any(one.row.accepted for one in look(folder))
-    monkeypatch.setattr(scanning.rules, "lightness", real)
+    monkeypatch.setattr(scanning.rules, "min_lightness", real)
     assert not any(one.row.accepted for one in look(folder))  # the kept verdicts
     reads.clear()
     assert any(one.row.accepted for one in look(folder, rescan=True))
@@ -95,7 +95,7 @@ def test_other_excluded_scenes_need_other_verdicts(folder, cache, reads):
     reads.clear()
     (folder.parent / "split").mkdir()
     shutil.copy(folder / "01.jpg", folder.parent / "split")
-    found = look(folder, scenes=Scenes.from_paths([str(folder.parent / "split")]))
+    found = look(folder, scenes=SceneHashes.from_paths([str(folder.parent / "split")]))
     assert reads.total() == FILES
     assert "excluded-scene" in {one.row.rule for one in found}
 

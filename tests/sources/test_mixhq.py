@@ -22,13 +22,13 @@ from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.light_image import load_light_image
 from dimmagen.sources.light_images import open_light_images
 from dimmagen.sources.scan import scan
-from dimmagen.sources.scene_hash import Scenes
+from dimmagen.sources.scene_hash import SceneHashes
 from tests.dataset_helpers import file_hashes, write_catalog
 
 
 def build(texts, out, samples_per_shard=3, workers=2, exclude=(), on_light=lambda: None):
     candidates = list_candidate_files(parse_specs(texts))
-    scenes = Scenes.from_paths(exclude) if exclude else None
+    scenes = SceneHashes.from_paths(exclude) if exclude else None
     inputs = mixhq.describe_inputs(candidates, scenes, samples_per_shard)
     if mixhq.finished_verdict_counts(str(out), inputs) is not None:
         return None

@@ -18,7 +18,7 @@ from dimmagen.images import codec
 from dimmagen.sources import parse_specs
 from dimmagen.sources.candidate_files import list_candidate_files
 from dimmagen.sources.scan import scan
-from dimmagen.sources.scene_hash import Scenes
+from dimmagen.sources.scene_hash import SceneHashes
 from tests.sources.scanned import enlarged, rows_of, save
 
 
@@ -267,11 +267,11 @@ def test_an_excluded_image_that_cannot_be_read_ends_the_run(mixed_folder, tmp_pa
     evaluation.mkdir()
     (evaluation / "gone.png").symlink_to(tmp_path / "nowhere.png")
     with pytest.raises(DimmagenError, match=r"the scene of gone\.png cannot be recognised.*is a broken link"):
-        Scenes.from_paths([str(evaluation)])
+        SceneHashes.from_paths([str(evaluation)])
     (evaluation / "gone.png").unlink()
     (evaluation / "cut.png").write_bytes((mixed_folder / "a.png").read_bytes()[:3000])
     with pytest.raises(DimmagenError, match=r"the scene of cut\.png cannot be recognised"):
-        Scenes.from_paths([str(evaluation)])
+        SceneHashes.from_paths([str(evaluation)])
     (evaluation / "cut.png").unlink()
     (evaluation / "a.png").symlink_to(mixed_folder / "a.png")
-    assert Scenes.from_paths([str(evaluation)]).distance(photos.coffee()) == 0, "links are followed here"
+    assert SceneHashes.from_paths([str(evaluation)]).distance(photos.coffee()) == 0, "links are followed here"

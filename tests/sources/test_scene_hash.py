@@ -12,7 +12,7 @@ from dimmagen.sources import parse_specs
 from dimmagen.sources.candidate_files import list_candidate_files
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.scan import scan
-from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes, scene_hash
+from dimmagen.sources.scene_hash import SAME_SCENE_BITS, SceneHashes, scene_hash
 
 
 def hashes_of(folder):
@@ -53,7 +53,7 @@ def test_scenes_seen_again_by_a_camera_are_near_and_different_ones_far():
 
 def test_a_scene_is_recognised_when_darker_smaller_or_recompressed():
     photo = photos.astronaut()
-    scenes = Scenes(np.array([scene_hash(photo), scene_hash(photos.coffee())]))
+    scenes = SceneHashes(np.array([scene_hash(photo), scene_hash(photos.coffee())]))
     buffer = io.BytesIO()
     Image.fromarray(photo).resize((200, 200)).save(buffer, "jpeg", quality=50)
     assert scenes.distance(photo) == 0
@@ -69,7 +69,7 @@ def test_excluded_scenes_are_left_out_of_every_source(tmp_path):
     (tmp_path / "split").mkdir()
     Image.fromarray(photos.coffee()).resize((300, 200)).save(tmp_path / "split" / "evaluation.jpg")
     candidates = list_candidate_files(parse_specs([f"folder={tmp_path}/*.png", "sample"]))
-    scanned = scan(candidates.files, Scenes.from_paths([str(tmp_path / "split")]))
+    scanned = scan(candidates.files, SceneHashes.from_paths([str(tmp_path / "split")]))
     rows = {(one.row.source, one.row.name): one.row for one in scanned}
     for image in (("folder", "cup.png"), ("sample", "coffee.png")):
         assert rows[image].rule == "excluded-scene"
@@ -82,22 +82,22 @@ def test_excluded_scenes_are_left_out_of_every_source(tmp_path):
 
 def test_an_evaluation_split_without_images_is_an_error(tmp_path):
     with pytest.raises(UsageError, match="holds no image"):
-        Scenes.from_paths([str(tmp_path)])
+        SceneHashes.from_paths([str(tmp_path)])
     with pytest.raises(UsageError, match="there is no folder"):
-        Scenes.from_paths([str(tmp_path / "missing")])
+        SceneHashes.from_paths([str(tmp_path / "missing")])
 
 
 def test_images_that_exclude_no_scene_are_told_all_at_once(tmp_path, caplog):
     Image.fromarray(photos.coffee()).save(tmp_path / "a.png")
     (tmp_path / "b.arw").write_bytes(b"raw")
-    Scenes.from_paths([str(tmp_path)])
+    SceneHashes.from_paths([str(tmp_path)])
     assert caplog.messages == [f"{tmp_path}: scenes are not excluded by files that are not read: 1 .arw"]
     for number in range(6):
         (tmp_path / f"{number}.png").write_bytes(b"")
     with pytest.raises(
         DimmagenError, match=r"scene of 0\.png .*; the scene of 4\.png .*; and 1 more: repair"
     ):
-        Scenes.from_paths([str(tmp_path)])
+        SceneHashes.from_paths([str(tmp_path)])
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_the_middle_of_an_excluded_photo_is_left_out_as_well(tmp_path, source, o
     Image.fromarray(wide).save(tmp_path / "photos" / "same.png")
     Image.fromarray(simulated_light(4, 540, 960)).save(tmp_path / "photos" / "other.png")
     Image.fromarray(wide).resize((640, 360)).save(tmp_path / "split" / "evaluation.jpg")
-    scenes = Scenes.from_paths([str(tmp_path / "split")])
+    scenes = SceneHashes.from_paths([str(tmp_path / "split")])
     files = list_candidate_files(parse_specs([f"{source}={tmp_path / 'photos'}"])).files
     other, same = (one.row for one in scan(files, scenes, selection=PhotoSelection(**options)))
     assert (other.accepted, same.rule) == (True, "excluded-scene")

@@ -46,7 +46,7 @@ def test_links_that_leave_a_folder_are_told_and_read_only_if_asked_for(linked, c
     assert sorted(entries) == names
     assert "leads out of its source" in entries["single.jpg"].refusal
     assert f"{linked}/linked is left out" in caplog.text
-    assert "--follow-links" in caplog.text
+    assert "; `follow_links=True` reads it" in caplog.text
     followed = {entry.name: entry for entry in list_entries(str(linked), follow_links=True)}
     assert sorted(followed) == sorted([*names, "linked/c.jpg"])
     assert (

@@ -60,7 +60,7 @@ def _answers_as_ray(host: str, port: int) -> bool:
 
 
 def _check_token(address: str) -> None:
-    """Ask once: Ray asks twenty times, and does not tell why it gives up. There is no public call for it."""
+    """Ask once: Ray asks twenty times, and does not say why it gives up. There is no public call for it."""
     with suppress(ImportError, AttributeError):
         services: Any = importlib.import_module("ray._private.services")
         client: Any = importlib.import_module("ray._raylet").GcsClient
@@ -72,7 +72,7 @@ def _check_token(address: str) -> None:
                 with _no_output_of_libraries():
                     client(address=place)
         except refused as error:
-            raise refusal(address, _WRONG_TOKEN) from error
+            raise refusal_of_cluster(address, _WRONG_TOKEN) from error
         except Exception:  # what else is wrong, Ray says when it joins
             return
 
@@ -97,7 +97,7 @@ def _no_output_of_libraries() -> Iterator[None]:
         os.close(kept)
 
 
-def refusal(address: str, reason: str) -> UsageError:
+def refusal_of_cluster(address: str, reason: str) -> UsageError:
     """What is wrong with a cluster that answers but cannot be joined, from Ray's own words for it."""
     mode = os.environ.get("RAY_AUTH_MODE", "not set")
     fault = f"{reason}; RAY_AUTH_MODE is {mode}"

@@ -20,8 +20,8 @@ from typing import Any
 
 from dimmagen.core.errors import DimmagenError, UsageError, Ways
 from dimmagen.core.executors import ray_signals
-from dimmagen.core.executors.ray_address import check_answers, refusal
-from dimmagen.core.executors.ray_connected import claim, connected_ray, leave
+from dimmagen.core.executors.ray_address import check_answers, refusal_of_cluster
+from dimmagen.core.executors.ray_connected import claim_ray, connected_ray, leave
 from dimmagen.core.executors.ray_folder import session_folder
 
 _log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def connect_ray(processors: int | None, address: str | None) -> Iterator[Any]:
         DimmagenError: Ray cannot be started here, or another run of this process has started it.
     """
     ended = Event()
-    if (connected := claim(id(ended), address)) is not None:
+    if (connected := claim_ray(id(ended), address)) is not None:
         yield connected
         return
     try:
@@ -102,7 +102,7 @@ def _connected(processors: int | None, address: str | None, folder: str, ended: 
         if ours is not None:
             _leave(ours)
             _reread_token_settings()
-            ray_signals.restore(before)
+            ray_signals.restore_handlers(before)
         ended.set()
 
 
@@ -138,7 +138,7 @@ def refuse_other_cluster() -> None:
     named = os.environ.get("RAY_ADDRESS", "")
     if named not in ("", "local") and connected_ray() is None:
         raise UsageError(
-            f"RAY_ADDRESS is {named}, and this run was not told to use that cluster",
+            f"RAY_ADDRESS is {named}, but this run was not asked to use that cluster",
             Ways.of(
                 f'give `address="{named}"` to use that cluster',
                 "unset RAY_ADDRESS to work on this machine",
@@ -199,7 +199,7 @@ def _init(ray: Any, processors: int | None, address: str | None, folder: str = "
                 ),
                 code="cluster",
             ) from error
-        raise refusal(address, reason) from error
+        raise refusal_of_cluster(address, reason) from error
 
 
 def _module_search() -> dict[str, Any]:

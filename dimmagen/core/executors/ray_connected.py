@@ -43,7 +43,7 @@ def connected_ray() -> Any:
     return ray if ray.is_initialized() else None
 
 
-def claim(run: int, address: str | None) -> Any:
+def claim_ray(run: int, address: str | None) -> Any:
     """The `ray` module if the user has connected it; None if this run may start or join a Ray, see `leave`.
 
     A process can have one Ray: of two threads that need one at the same moment, one gets it.

@@ -30,7 +30,7 @@ def handlers() -> Handlers:
     return {number: signal.getsignal(number) for number in numbers}
 
 
-def restore(before: Handlers) -> None:
+def restore_handlers(before: Handlers) -> None:
     """Set handlers again."""
     for number, handler in before.items():
         with suppress(TypeError):  # it was not set from Python
@@ -41,7 +41,7 @@ def connect_with(before: Handlers, connect: Callable[[], None], ended: Event) ->
     """Call a function that connects Ray, and keep the handlers of the signals that ask a process to end.
 
     Ray takes SIGTERM in Python, and below it with a handler that prints a trace and aborts. So it connects in
-    another thread, in which Python sets no handlers; its library is told that it has its own already; and
+    another thread, in which Python sets no handlers; its library believes that it has its own already; and
     where that is not possible, this thread sets those of before until it is done, as often as it gets to run.
     The processes of a Ray that is started end with the thread that started it, which waits until `ended`.
 
@@ -70,7 +70,7 @@ def connect_with(before: Handlers, connect: Callable[[], None], ended: Event) ->
     try:
         while not is_done.is_set():
             is_done.wait(_SIGNAL_SECONDS)
-            restore(before)
+            restore_handlers(before)
     finally:  # a signal: what is half connected cannot be left
         is_done.wait(_CONNECT_SECONDS)
         flag.value = False  # otherwise Ray would set the default of the system when it is left

@@ -17,7 +17,7 @@ _ABSENT = (404, 410, None)  # fsspec says of any other status as well that there
 _HTTP = {"http", "https"}
 # Servers of files: what they have of an upload is there, and they rename. An object appears when it is whole.
 _OF_FILES = {"sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs"}
-_SILENT = {"webhdfs"}  # its answer that nothing was renamed, as there is a file of the new name, is no error
+_SILENT = {"webhdfs"}  # its answer that nothing was renamed, because the new name exists, is not an error
 _BLOCK = 4 * 2**20
 Read = TypeVar("Read")
 
@@ -122,7 +122,7 @@ def put_file(filesystem: Any, file: str, place: str, unfinished: str) -> None:
         filesystem: with the folder of `place`.
         file: local path.
         place: of the new file, which replaces one that is there.
-        unfinished: a name beside it, under which servers of files have it until it is whole.
+        unfinished: a name next to it, under which servers of files have it until it is whole.
     """
     if not is_of_files(filesystem):
         filesystem.put_file(file, place)

@@ -1,4 +1,4 @@
-"""Answers in S3's place: a proxy's page, or other bytes than were asked for, is no answer of S3."""
+"""Answers in S3's place: a proxy's page, or other bytes than requested, is not an answer of S3."""
 
 import re
 from collections.abc import Mapping

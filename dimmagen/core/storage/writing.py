@@ -167,7 +167,7 @@ def _readable_temporary() -> Iterator[tuple[BinaryIO, str]]:
 
 @contextmanager
 def unfinished_folder(folder: Path) -> Iterator[Path]:
-    """A new folder beside `folder`, to be filled and renamed to it in the block; otherwise it is removed.
+    """A new folder next to `folder`, to be filled and renamed to it in the block; otherwise it is removed.
 
     What killed processes left of it before is removed first.
     """

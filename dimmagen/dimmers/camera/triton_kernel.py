@@ -2,7 +2,7 @@
 
 Every pixel is read once and written once. A program makes strips of rows of one image: a lane is a Philox
 block, that is, two neighbouring columns, and goes down its strip. White noise is drawn where it is used.
-Noise that is correlated between neighbours is filtered on the way: a lane draws the two columns beside its
+Noise that is correlated between neighbours is filtered on the way: a lane draws the two columns next to its
 own again, and keeps the rows above and here, so that no normal is stored. All arithmetic is in 32-bit
 integers, as in the kernel of the CPU.
 

@@ -23,7 +23,7 @@ def dim_plainly(model: MdnModel, light: np.ndarray, draw: Draw) -> np.ndarray:
     """
     network = MixtureDensityNetwork.from_tensors(model.network, model.sigma_floor)
     pixels = torch.tensor(light.reshape(-1, 3))
-    words = torch.from_numpy(noise.words(0, len(pixels), draw.noise_seed, 0).astype(np.int64))
+    words = torch.from_numpy(noise.random_words(0, len(pixels), draw.noise_seed, 0).astype(np.int64))
     reflectance, illumination = retinex.split(pixels.float() / 255)
     level = (pixels.sum(1) + 1) // 3
     phi_mean, phi_std = (torch.from_numpy(table)[level] for table in model.phi(draw))

@@ -45,7 +45,7 @@ class ReferenceModel(DimmerModel):
         return pair_likelihood(self._network.tensors(), self._network.sigma_floor, light, dark)
 
     def _dim(self, pixels: torch.Tensor, first: int, draw: Draw) -> torch.Tensor:
-        words = torch.from_numpy(noise.words(first, len(pixels), draw.noise_seed, 0).astype(np.int64))
+        words = torch.from_numpy(noise.random_words(first, len(pixels), draw.noise_seed, 0).astype(np.int64))
         image = pixels.float() / 255
         reflectance = image / (image.sum(1, keepdim=True) + EPSILON)
         # Only from the red channel: a pixel without red becomes black.

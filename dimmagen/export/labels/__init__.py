@@ -1,4 +1,4 @@
-"""Labels of an export in the formats of detectors: written beside the dark images, checked as readers do."""
+"""Labels of an export in the formats of detectors: written next to the dark images, checked as readers do."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -82,7 +82,7 @@ class RunEstimate:
         return variants_per_job(self.shards, self.settings.variants, self.workers)
 
     @property
-    def schedule(self) -> LoadBalance:
+    def load_balance(self) -> LoadBalance:
         return LoadBalance(
             count_jobs(self._shards_per_variant, self.settings.variants, self.workers), self.workers
         )
@@ -134,7 +134,7 @@ class RunEstimate:
     @property
     def making_seconds(self) -> Interval:
         """Time from the start of the first job to the end of the last one, with idle workers at the end."""
-        return self.pair_seconds.times(self.schedule.rounds * self.pairs / self.schedule.jobs)
+        return self.pair_seconds.times(self.load_balance.rounds * self.pairs / self.load_balance.jobs)
 
     @property
     def start_seconds(self) -> float:
@@ -185,7 +185,7 @@ class RunEstimate:
     @property
     def bytes_per_second(self) -> float:
         """Write rate of all workers together, which the disk or the network must sustain."""
-        busy = min(self.workers, self.schedule.jobs)
+        busy = min(self.workers, self.load_balance.jobs)
         return busy * self.tar_bytes.expected / self.pairs / self.pair_seconds.expected
 
     @property
@@ -236,7 +236,7 @@ class RunEstimate:
 
     def to_dict(self) -> dict:
         """Every figure, for programs: numbers in seconds and bytes, intervals as low, expected and high."""
-        schedule, samples = self.schedule, self.shard_samples
+        balance, samples = self.load_balance, self.shard_samples
         return {
             "photos": asdict(self.photos),
             "settings": asdict(self.settings),
@@ -259,9 +259,9 @@ class RunEstimate:
                 "executor": self.executor,
                 "count": self.workers,
                 "variants_per_job": self.variants_per_job,
-                "rounds": schedule.rounds,
-                "idle_in_last_round": schedule.idle_workers,
-                "idle_share": schedule.idle_share,
+                "rounds": balance.rounds,
+                "idle_in_last_round": balance.idle_workers,
+                "idle_share": balance.idle_share,
                 "better_samples_per_shard": self.better_samples_per_shard,
             },
             "seconds": {

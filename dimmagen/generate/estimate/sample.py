@@ -15,7 +15,7 @@ from dimmagen.sources.light_images import open_light_images, scanned_ref
 from dimmagen.sources.mixhq_reading import is_mixhq
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.scan import scan
-from dimmagen.sources.scene_hash import Scenes
+from dimmagen.sources.scene_hash import SceneHashes
 
 MAX_SAMPLED = 500
 
@@ -79,12 +79,12 @@ def sample_light_images(
     selection = selection or PhotoSelection()
     began = time.perf_counter()
     scanned = sources and not any(map(is_mixhq, sources))
-    candidates = (
+    files = (
         list_candidate_files(parse_specs(sources), selection.names, selection.follow_links).files
         if scanned
         else []
     )
-    if len(candidates) <= MAX_SAMPLED:
+    if len(files) <= MAX_SAMPLED:
         lights = open_light_images(
             sources,
             exclude=exclude,
@@ -96,25 +96,25 @@ def sample_light_images(
         return lights, _add_up(lights, lights.photo_sizes(), time.perf_counter() - began)
     sample = heapq.nsmallest(
         MAX_SAMPLED,
-        candidates,
+        files,
         key=lambda one: keyed_random.rank(seed, f"{one[0].name}/{one[1].name}", "survey"),
     )
-    scenes = Scenes.from_paths(exclude) if exclude else None
+    scenes = SceneHashes.from_paths(exclude) if exclude else None
     on_start(len(sample))
-    seen = scan(sample, scenes, workers, on_file, selection, stored=False)
-    accepted_ones = [one for one in seen if one.row.accepted]
+    candidates = scan(sample, scenes, workers, on_file, selection, stored=False)
+    accepted_ones = [one for one in candidates if one.row.accepted]
     refs = [scanned_ref(one) for one in accepted_ones]
     if not refs:
         raise DimmagenError(
-            f"none of {len(sample)} candidates drawn from {len(candidates)} is accepted",
+            f"none of {len(sample)} candidates drawn from {len(files)} is accepted",
             "see docs/sources-and-rules.md, or the verdicts of `build_mixhq(dry_run=True)`",
             code="no-match",
         )
     sizes = ((one.row.width, one.row.height) for one in accepted_ones)
     totals = _add_up(refs, sizes, time.perf_counter() - began)
-    accepted = round(len(refs) / len(sample) * len(candidates))
+    accepted = round(len(refs) / len(sample) * len(files))
     expected = totals.scaled_to(min(accepted, selection.limit or accepted))
-    scanning = totals.seconds * len(candidates) / len(sample)  # all are scanned, whatever the limit
+    scanning = totals.seconds * len(files) / len(sample)  # all are scanned, whatever the limit
     return refs, replace(expected, seconds=scanning)
 
 

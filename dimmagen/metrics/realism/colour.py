@@ -8,7 +8,7 @@ BLUR_SIGMA = 3.0
 STRIDE = 3  # a blur with sigma 3 leaves no detail between every third pixel; a ninth of the work
 
 
-def smooth(image: np.ndarray) -> np.ndarray:
+def blurred(image: np.ndarray) -> np.ndarray:
     """Blur by sigma 3 and keep every third pixel: float32 (H, W, 3) in grey levels -> (H/3, W/3, 3)."""
     return gaussian_filter(image, (BLUR_SIGMA, BLUR_SIGMA, 0))[::STRIDE, ::STRIDE]
 

@@ -94,7 +94,7 @@ class Measured:
         self.histograms = exposure.histograms(dark)
         self.mean = exposure.mean_level(self.histograms)
         self.transfer = exposure.transfer_curve(reference.light, image.mean(2))
-        self.smooth = colour.smooth(image)
+        self.smooth = colour.blurred(image)
         self.noise = noise.noise_statistics(image, reference.flat, reference.bins)
         residual = noise.residual(image)
         self.variance = published.local_variance(residual)[reference.flat]

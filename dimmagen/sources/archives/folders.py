@@ -20,7 +20,6 @@ from dimmagen.sources.own_outputs import kind_of
 
 _GLOB = re.compile(r"[*?\[]")
 _BROKEN = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-_FOLLOW = "--follow-links reads it"
 _log = logging.getLogger(__name__)
 
 
@@ -69,7 +68,11 @@ def _walk(root: str, follow_links: bool) -> Iterator[tuple[str, list[str], list[
                 if os.path.islink(path) and (follow_links or not _leaves(root, path)):
                     starts.append(path)
                 elif os.path.islink(path):
-                    _log.warning("%s is left out: it is a link that leads out of %s; %s", path, root, _FOLLOW)
+                    _log.warning(
+                        "%s is left out: it is a link that leads out of %s; `follow_links=True` reads it",
+                        path,
+                        root,
+                    )
         starts.sort()
 
 
@@ -125,5 +128,5 @@ def _file_entry(root: str, path: str, follow_links: bool) -> Entry:
         raise machine_error(error, path) from error
     refusal = "" if stat.S_ISREG(facts.st_mode) else "is a device or a pipe, not a file"
     if not follow_links and os.path.islink(path) and _leaves(root, path):
-        refusal = f"is a link that leads out of its source; {_FOLLOW}"
+        refusal = "is a link that leads out of its source; --follow-links reads it"  # in catalogs
     return Entry(name, facts.st_size, locator, refusal, storage.stamp_of(facts))

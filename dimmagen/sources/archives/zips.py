@@ -21,7 +21,7 @@ from dimmagen.sources.archives.entry import (
 _AES = 99  # the member is encrypted; what it was compressed by is in an extra field
 _ZIP_METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
 _LOCAL_HEADER = 30  # bytes of a zip member's local header before its name
-_MOST_ADDED = 2**16  # bytes by which a compressed member may be larger than its content, beside an eighth
+_MOST_ADDED = 2**16  # bytes by which a compressed member may be larger than its content and an eighth of it
 
 
 def zip_entries(path: str) -> Iterator[Entry]:

@@ -51,6 +51,11 @@ class ImageLabels:
     file_name: str = ""
     other: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(width, height), if both are known."""
+        return None if self.width is None or self.height is None else (self.width, self.height)
+
 
 def annotation(
     where: str,
@@ -104,7 +109,7 @@ def whole_number(value: Any) -> int:
     """The integer that a number or its text says, also as `3.0`, as programs write that keep all as floats.
 
     Raises:
-        ValueError, TypeError: it is no such number.
+        ValueError, TypeError: it is not such a number.
     """
     try:
         number = float(value)

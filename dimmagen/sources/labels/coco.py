@@ -7,6 +7,7 @@ from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.sources.labels import rle
 from dimmagen.sources.labels.annotations import Annotation, ImageLabels, annotation, broken, whole_number
+from dimmagen.sources.labels.records import AnnotationSource
 
 _IMAGE_FIELDS = ("id", "file_name", "width", "height")
 _FIELDS = (
@@ -22,7 +23,7 @@ _FIELDS = (
 )
 
 
-class CocoLabels:
+class CocoLabels(AnnotationSource):
     """The labels of a file such as `instances_train2017.json`.
 
     Args:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.text import decoded
 from dimmagen.sources.archives import Entry, list_entries, read_entry
@@ -69,30 +68,3 @@ class LabelFiles:
             return decoded(self.data(name, entry))
         except UnicodeDecodeError:
             raise broken(f"{self.path}: {name}", "it is not UTF-8 text") from None
-
-
-class JsonLabels:
-    """One JSON object for each image, of any content: it is stored as it is, and never moved.
-
-    Args, Raises: as for :class:`LabelFiles`.
-    """
-
-    format = "json"
-    categories: tuple[dict[str, Any], ...] = ()
-
-    def __init__(self, path: str) -> None:
-        self._files = LabelFiles(path, (".json",))
-
-    def names(self) -> Iterator[str]:
-        return self._files.names()
-
-    def read(self, name: str) -> dict[str, Any]:
-        """The object of one image.
-
-        Raises:
-            DimmagenError: the file is not a JSON object.
-        """
-        try:
-            return storage.parse_json(self._files.text(name))
-        except ValueError as error:
-            raise broken(f"{self._files.path}: {name}", f"it is not a JSON object ({error})") from error

@@ -15,7 +15,7 @@ _EDGE = 1.0  # pixels by which a box may exceed its image before it is cut: tool
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ScaledCrop:
     """Scaling, then cropping: (width, height) after scaling, (left, top) of the crop, and its size."""
 
     scaled: tuple[int, int]
@@ -36,7 +36,7 @@ class Move:
     width: int
     height: int
     upright: Orientation = UPRIGHT
-    steps: tuple[Step, ...] = ()
+    steps: tuple[ScaledCrop, ...] = ()
 
     @property
     def stays(self) -> bool:
@@ -60,7 +60,7 @@ class Move:
     def _turned_size(self) -> tuple[int, int]:
         return (self.height, self.width) if self.upright.is_transposed else (self.width, self.height)
 
-    def _with_sizes(self) -> Iterator[tuple[tuple[int, int], Step]]:
+    def _with_sizes(self) -> Iterator[tuple[tuple[int, int], ScaledCrop]]:
         """Each step with the size before it."""
         before = self._turned_size
         for step in self.steps:
@@ -96,7 +96,8 @@ class Move:
     def from_record(cls, record: Mapping[str, Any]) -> Self:
         """The move of a record."""
         steps = (
-            Step(*(tuple(step[name]) for name in ("scaled", "offset", "size"))) for step in record["steps"]
+            ScaledCrop(*(tuple(step[name]) for name in ("scaled", "offset", "size")))
+            for step in record["steps"]
         )
         return cls(record["width"], record["height"], Orientation(*record["upright"]), tuple(steps))
 
@@ -147,7 +148,7 @@ def move_for(
     return Move(width, height, upright, steps)
 
 
-def _size_steps(names: Sequence[str], size: tuple[int, int]) -> Iterator[Step]:
+def _size_steps(names: Sequence[str], size: tuple[int, int]) -> Iterator[ScaledCrop]:
     """The steps of a transform that change the size of an image of (width, height)."""
     width, height = size
     for match in filter(None, map(SIZE_STEP.fullmatch, names)):
@@ -158,7 +159,7 @@ def _size_steps(names: Sequence[str], size: tuple[int, int]) -> Iterator[Step]:
         if kind != "short":  # `reduce` is both
             width, height = min(width, side), min(height, side)
         offset = ((scaled[0] - width) // 2, (scaled[1] - height) // 2)
-        yield Step(scaled, offset, (width, height))
+        yield ScaledCrop(scaled, offset, (width, height))
 
 
 def moved(one: Annotation, move: Move) -> Annotation | None:

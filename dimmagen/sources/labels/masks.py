@@ -1,12 +1,14 @@
 """Masks: one PNG for each image, of one channel (8 or 16 bits, or a palette), of the image's size."""
 
 import io
+import json
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from dimmagen.core import hashing
+from dimmagen.core.errors import UsageError
 from dimmagen.images.codec import encode_mask_png
 from dimmagen.images.pillow_settings import default_settings
 from dimmagen.images.pillow_warnings import ignored_warnings
@@ -15,18 +17,19 @@ from dimmagen.images.png_metadata import metadata_first
 from dimmagen.sources.labels.annotations import broken
 from dimmagen.sources.labels.files import LabelFiles
 from dimmagen.sources.labels.geometry import Move
+from dimmagen.sources.labels.records import MASK_MEMBER, LabelledLight, LabelRecord, LabelSource
 
 _MODES = ("L", "P", "1", "I;16")
 
 
-class MaskLabels:
+class MaskLabels(LabelSource):
     """The masks of a folder.
 
     Args, Raises: as for :class:`.LabelFiles`.
     """
 
     format = "masks"
-    categories: tuple[dict[str, Any], ...] = ()
+    member = MASK_MEMBER
 
     def __init__(self, path: str) -> None:
         self.files = LabelFiles(path, (".png",))
@@ -41,6 +44,25 @@ class MaskLabels:
             DimmagenError: it is not such a PNG.
         """
         return _opened(self.files.data(name), f"{self.files.path}: {name}").size
+
+    def record(self, name: str | None, light: LabelledLight) -> LabelRecord:
+        if name is None:
+            raise UsageError(
+                f"{light.ref.name} has no mask in {self.files.path}",
+                "give a mask for each image: no value is right for all that is not labelled",
+                code="missing-path",
+                parameter="labels",
+                name=light.ref.name,
+            )
+        move = light.move(self.size(name))
+        content = {
+            "locator": self.files.locator(name),
+            "sha256": hashing.sha256(self.files.data(name)),
+            "move": move.record(),
+            "where": f"{self.files.path}: {name}",
+        }
+        what = json.dumps([content["sha256"], content["move"]])
+        return LabelRecord(json.dumps(content).encode(), hashing.sha256(what.encode()), objects=1)
 
 
 def moved_mask(data: bytes, move: Move, where: str) -> bytes:

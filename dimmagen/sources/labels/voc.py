@@ -6,9 +6,10 @@ from typing import Any
 
 from dimmagen.sources.labels.annotations import Annotation, ImageLabels, annotation, broken, whole_number
 from dimmagen.sources.labels.files import LabelFiles
+from dimmagen.sources.labels.records import AnnotationSource
 
 
-class VocLabels:
+class VocLabels(AnnotationSource):
     """The labels of a folder such as `Annotations/`.
 
     The first pixel of a box is (1, 1) and its last one belongs to it, so a box of `xmin` to `xmax` is

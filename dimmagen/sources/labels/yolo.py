@@ -14,13 +14,14 @@ import yaml
 
 from dimmagen.sources.labels.annotations import Annotation, ImageLabels, annotation, broken, whole_number
 from dimmagen.sources.labels.files import LabelFiles
+from dimmagen.sources.labels.records import AnnotationSource
 
 _LOG = logging.getLogger(__name__)
 _SLACK = 0.5  # of the image, by which a coordinate may lie outside: more is in pixels, or no coordinate
 _LISTS = ("classes.txt", "train.txt", "val.txt", "test.txt", "obj.names", "README.txt")
 
 
-class YoloLabels:
+class YoloLabels(AnnotationSource):
     """The labels of a folder such as `labels/`, with the class names of a `data.yaml` or `classes.txt` in it.
 
     Args:
@@ -123,4 +124,4 @@ def _check_fractions(where: str, values: Sequence[float]) -> None:
     for value in values:
         if math.isfinite(value) and not -_SLACK <= value <= 1 + _SLACK:
             why = "these numbers are pixels, or keypoints without a kpt_shape in data.yaml"
-            raise broken(where, f"{value:g} is no fraction of the image: {why}")
+            raise broken(where, f"{value:g} is not a fraction of the image: {why}")

@@ -330,7 +330,7 @@ def test_the_reference_is_the_authors_transform_pixel_by_pixel(monkeypatch):
         image = light.reshape(-1, 3) / 255
         colour = image / (image.sum(1, keepdims=True) + 1e-4)
         lit = image[:, :1] / (3 * colour[:, :1] + 1e-4)
-        words = noise.words(0, len(image), 2**40 + 3, 0)
+        words = noise.random_words(0, len(image), 2**40 + 3, 0)
         level = np.floor(lit[:, 0].astype(np.float32) * 255).astype(int)
         normal = noise.NORMAL_QUANTILES[words[:, 6]]
         phi = gamma * exposure * files.mean[level] + tau * files.std[level] * normal

@@ -32,8 +32,8 @@ def test_the_fingerprint_depends_only_on_the_models(saved, tmp_path):
     assert len({saved.fingerprint, other.fingerprint, another_default.fingerprint}) == 3
 
 
-def test_the_picture_of_a_profile_is_saved_with_it_and_decides_nothing(saved, tmp_path):
-    drawn = save_profile(tmp_path / "drawn", models(), "mdn", {}, picture=b"no picture at all")
+def test_the_sheet_of_a_profile_is_saved_with_it_and_decides_nothing(saved, tmp_path):
+    drawn = save_profile(tmp_path / "drawn", models(), "mdn", {}, sheet=b"no picture at all")
     assert (drawn.folder / "profile.png").read_bytes() == b"no picture at all"
     assert drawn.fingerprint == saved.fingerprint
     moved = drawn.folder.rename(tmp_path / "moved")

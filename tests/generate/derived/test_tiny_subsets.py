@@ -7,7 +7,7 @@ import pytest
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
-from dimmagen.dataset import reader
+from dimmagen.dataset import pair_tables
 from dimmagen.dataset.reader import PairSet, open_pairs
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate import derived
@@ -142,7 +142,7 @@ def test_the_terms_of_a_source_that_is_not_installed_are_those_that_the_set_reco
 def test_a_subset_holds_a_few_rows_at_a_time_and_is_the_same(one, tmp_path, monkeypatch):
     key = one.row(5)["key"]
     write_subset(one, Selection(without_keys=(key,)), str(tmp_path / "whole"))
-    monkeypatch.setattr(reader, "_ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(pair_tables, "_ROWS_AT_ONCE", 2)
     monkeypatch.setattr(PairSet, "rows", None)
     chosen = derived.ChosenPairs(one, [0, 1, 4, 6, 7])
     keys = one.table["key"].to_pylist()

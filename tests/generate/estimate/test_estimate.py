@@ -111,7 +111,7 @@ def test_equal_pairs_give_an_exact_value_and_unequal_ones_an_interval_around_the
 
 def test_hours_count_whole_rounds_so_that_idle_workers_cost_as_much_as_busy_ones():
     full, ragged = synthetic(photos=120), synthetic(photos=100)  # 12 and 10 shards on 4 workers
-    assert (full.schedule.idle_workers, ragged.schedule.idle_workers) == (0, 2)
+    assert (full.load_balance.idle_workers, ragged.load_balance.idle_workers) == (0, 2)
     assert ragged.making_seconds.expected == full.making_seconds.expected == pytest.approx(0.1 * 10 * 3)
     assert ragged.cost(1.0, None)["compute"] == full.cost(1.0, None)["compute"]
 

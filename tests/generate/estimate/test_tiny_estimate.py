@@ -96,7 +96,7 @@ def test_shards_of_unequal_sizes_and_several_variants_in_a_job():
     estimate = estimate_of(photos=photos, settings=settings, executor="serial", workers=1)
     assert estimate.variants_per_job == 4
     assert (estimate.shards, estimate.shard_samples) == (32, (9, 10))
-    assert estimate.schedule.jobs == 8
+    assert estimate.load_balance.jobs == 8
     assert estimate.to_dict()["samples_per_shard"] == {"smallest": 9, "largest": 10}
     pair = 0.04 / 4 + 0.06  # decoded once
     assert estimate.pair_seconds.expected == pytest.approx(pair)

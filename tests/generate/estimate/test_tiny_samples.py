@@ -44,7 +44,7 @@ def candidates(monkeypatch):
         "list_candidate_files": listed,
         "scan": scan,
         "scanned_ref": lambda one: SimpleNamespace(width=one.number, height=10),
-        "Scenes": SimpleNamespace(from_paths=lambda paths: f"scenes of {paths}"),
+        "SceneHashes": SimpleNamespace(from_paths=lambda paths: f"scenes of {paths}"),
     }.items():
         monkeypatch.setattr(sample, name, value)
     return asked

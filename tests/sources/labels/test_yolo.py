@@ -59,7 +59,7 @@ def test_classes_without_names_are_told(tmp_path, caplog):
     ],
 )
 def test_numbers_that_are_no_fractions_of_the_image_are_refused(tmp_path, line, value):
-    with pytest.raises(DimmagenError, match=f"line 1: {value} is no fraction of the image"):
+    with pytest.raises(DimmagenError, match=f"line 1: {value} is not a fraction of the image"):
         read_line(tmp_path, line)
     assert read_line(tmp_path, "0 1.02 0.5 0.2 0.2")  # an object at the edge
 

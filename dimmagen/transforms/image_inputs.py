@@ -21,7 +21,7 @@ MAX_LEVEL = 255
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ImageInput:
     """One input that is an image, a clip, or a batch of them.
 
     Attributes:
@@ -35,13 +35,13 @@ class Picture:
     restore: Callable[[Any], Any]
 
 
-def find_pictures(leaves: Sequence[Any]) -> list[int]:
+def find_images(leaves: Sequence[Any]) -> list[int]:
     """Indices of the images among the leaves of an input."""
     found = [index for index, leaf in enumerate(leaves) if _is_marked(leaf)]
     return found or [index for index, leaf in enumerate(leaves) if _is_plain(leaf)][:1]
 
 
-def as_picture(value: Any, clips: bool) -> Picture:
+def as_image_input(value: Any, clips: bool) -> ImageInput:
     """An image as uint8.
 
     Float values in [0, 1] are rounded to 8 bits, like the images of a shard, and dark ones are multiples of
@@ -58,7 +58,7 @@ def as_picture(value: Any, clips: bool) -> Picture:
     if isinstance(value, Image.Image):
         if value.mode != "RGB":
             raise _refused(f"a PIL image of mode {value.mode}", 'call `.convert("RGB")` before')
-        return Picture(
+        return ImageInput(
             np.asarray(value)[None, None],
             False,
             lambda dark: _with_info(np.ascontiguousarray(dark[0, 0]), value),
@@ -76,7 +76,7 @@ def _with_info(pixels: np.ndarray, original: Image.Image) -> Image.Image:
     return image
 
 
-def _from_array(array: np.ndarray, clips: bool) -> Picture:
+def _from_array(array: np.ndarray, clips: bool) -> ImageInput:
     if array.ndim < 3 or array.shape[-1] != 3 or _is_empty(array.shape, clips):
         raise _refused(f"an array of the shape {array.shape}", _shape_hint("(H, W, 3)", array.shape[-1:]))
     pixels = array
@@ -94,10 +94,10 @@ def _from_array(array: np.ndarray, clips: bool) -> Picture:
             return dark
         return np.divide(dark, MAX_LEVEL, dtype=_working_type(array.dtype)).astype(array.dtype, copy=False)
 
-    return Picture(lights, batched, restore)
+    return ImageInput(lights, batched, restore)
 
 
-def _from_tensor(tensor: "Tensor", clips: bool) -> Picture:
+def _from_tensor(tensor: "Tensor", clips: bool) -> ImageInput:
     import torch
 
     shape = tuple(tensor.shape)
@@ -125,7 +125,7 @@ def _from_tensor(tensor: "Tensor", clips: bool) -> Picture:
             return sys.modules["torchvision.tv_tensors"].wrap(dark, like=tensor)
         return dark
 
-    return Picture(lights, batched, restore)
+    return ImageInput(lights, batched, restore)
 
 
 def _is_empty(shape: Sequence[int], clips: bool) -> bool:

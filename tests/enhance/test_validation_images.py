@@ -1,4 +1,4 @@
-"""Strips of validation pictures: what they show, and how many there are."""
+"""Strips of validation images: what they show, and how many there are."""
 
 from dataclasses import replace
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dimmagen.dimmers.real_pairs import RealPair
-from dimmagen.enhance import validation_pictures
-from dimmagen.enhance.validation_pictures import MAX_STRIPS, Strip, strip_is_due
+from dimmagen.enhance import validation_images
+from dimmagen.enhance.validation_images import MAX_STRIPS, Strip, strip_is_due
 
 
 def pair(value):
@@ -27,9 +27,7 @@ def test_dark_output_and_truth_are_side_by_side_for_the_first_pairs():
 
 def test_a_pair_has_its_whole_name_or_what_fits_of_its_end(monkeypatch):
     texts = []
-    monkeypatch.setattr(
-        validation_pictures, "image_grid", lambda rows: texts.extend(row[0][0] for row in rows)
-    )
+    monkeypatch.setattr(validation_images, "image_grid", lambda rows: texts.extend(row[0][0] for row in rows))
     strip = Strip(2)
     for name in ("imagenet-0123456789abcdef-v12", f"{'a' * 40}-v3"):
         strip(replace(pair(100), name=name), np.zeros((20, 30, 3), np.uint8))

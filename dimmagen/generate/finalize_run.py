@@ -15,10 +15,10 @@ from dimmagen.sources.catalog import REJECTED_SCHEMA
 from dimmagen.sources.light_images import LightImages
 
 
-def publish(
+def finalize_run(
     lights: LightImages, folder: DatasetFolder, plan: Plan, shards: Sequence[ShardRecord]
 ) -> Manifest:
-    """Write what belongs to the data set of a plan beside its shards; the manifest last.
+    """Write what belongs to the data set of a plan next to its shards; the manifest last.
 
     Args:
         lights: of the plan.

@@ -35,10 +35,10 @@ _RC: dict[Any, Any] = {
 
 
 @mpl.rc_context(_RC)
-def profile_picture(
+def profile_sheet(
     name: str, model: CameraModel, check: ProfileCheck | None, held_out: Sequence[HeldOutPair]
 ) -> bytes:
-    """The sheet of a fitted profile: its curves, and real beside synthetic noise of the held-out pairs.
+    """The sheet of a fitted profile: its curves, and real next to synthetic noise of the held-out pairs.
 
     Args:
         name: of the profile.
