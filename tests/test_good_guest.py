@@ -272,7 +272,8 @@ def test_importing_every_module_changes_nothing_else():
 import importlib, logging, os, pkgutil, signal, sys
 def state():
     handlers = [signal.getsignal(number) for number in signal.valid_signals()], list(logging.root.handlers)
-    return dict(os.environ), handlers, sys.excepthook, os.getcwd(), list(sys.path)
+    loggers = [(one.level, list(one.handlers)) for one in map(logging.getLogger, ("paramiko", "PIL"))]
+    return dict(os.environ), handlers, loggers, sys.excepthook, os.getcwd(), list(sys.path)
 before = state()
 import dimmagen
 names = [module.name for module in pkgutil.walk_packages(dimmagen.__path__, "dimmagen.")]

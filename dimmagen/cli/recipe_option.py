@@ -29,7 +29,8 @@ def recipe_option() -> click.Option:
 def _load(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
     if path is None:
         return None
-    from dimmagen.cli.recipes import as_recipe, is_recipe, read_yaml  # shell completion waits for no yaml
+    from dimmagen.cli.recipe_files import read_yaml  # shell completion waits for no yaml
+    from dimmagen.cli.recipes import as_recipe, is_recipe
 
     values = read_yaml(path)
     if is_recipe(values):

@@ -8,7 +8,8 @@ import click
 
 from dimmagen.cli.command import STEP, Command, command
 from dimmagen.cli.output import echo
-from dimmagen.cli.recipes import bundled_recipes, command_words, load_recipe, summary
+from dimmagen.cli.recipe_files import bundled_recipes, summary
+from dimmagen.cli.recipes import command_words, load_recipe
 from dimmagen.core.errors import UsageError
 from dimmagen.core.registry import did_you_mean
 

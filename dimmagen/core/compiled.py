@@ -18,7 +18,7 @@ with numba_settings_errors():
     import numba
     from numba.core import caching
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 _DIGEST_BYTES = 32
 
 
@@ -131,7 +131,7 @@ _WAY_OUT = (
 
 @cache
 def _warn_once(what: str, then: str) -> None:
-    _log.warning("%s: %s", what, then)
+    _LOG.warning("%s: %s", what, then)
 
 
 def jit(**options: Any) -> Callable[[Callable], Any]:

@@ -17,7 +17,7 @@ _LOCK = "lock"
 _ATTEMPTS = 20
 _OF_A_SET = ("manifest.json", "shards", "metadata", "catalog")
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 _held: set[int] = set()  # descriptors of this process's locks
 _locks: set[str] = set()  # their paths
 _told: set[str] = set()  # of which a warning said that they cannot be locked
@@ -99,7 +99,7 @@ def exclusive(out: str, may_only_read: bool = False) -> Iterator[UsageError | No
             kept = _remove(state, folders) if kept else _remove_empty(folders)
             if kept and kept.filename in (os.path.join(state, _LOCK), state):
                 left = f"{kept.filename} cannot be removed ({kept.strerror})"
-                _log.warning("%s: nothing needs it any more", left)
+                _LOG.warning("%s: nothing needs it any more", left)
 
 
 def refuse_gone(out: str | os.PathLike) -> None:
@@ -216,7 +216,7 @@ def _locked(descriptor: int, state: str) -> bool:
     except OSError as error:
         if state not in _told:
             _told.add(state)
-            _log.warning(
+            _LOG.warning(
                 "the file system of %s does not support locks (%s): do not start a second run there, as it "
                 "would not be refused",
                 os.path.dirname(state),

@@ -17,7 +17,7 @@ _OF_OTHERS = (
     ("PMI_RANK", "PMI_SIZE"),
     ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
 )
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 
 def rank_and_ranks() -> tuple[int, int]:
@@ -58,7 +58,7 @@ def _parsed(names: tuple[str, str], rank: str, ranks: str) -> tuple[int, int]:
 @cache
 def _warn_of_launcher(names: tuple[str, str], rank: int, ranks: int) -> None:
     """Once per process."""
-    _log.warning(
+    _LOG.warning(
         "this process reads the pairs of rank %d of %d, as %s and %s say; where each process should read all "
         "pairs, set RANK=0 and WORLD_SIZE=1",
         rank,

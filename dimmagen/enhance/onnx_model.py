@@ -8,7 +8,8 @@ import importlib
 import json
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,13 +112,25 @@ def export_onnx(
     return OnnxReport(OPSET, len(data), CHECKED_SIZES, difference)
 
 
+@contextmanager
+def _only_errors() -> Iterator[None]:
+    """Torch warns and logs about its own code; in this block it does not."""
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before)
+
+
 def _converted(network: AppNetwork, onnx: Any, notes: dict[str, Any]) -> bytes:
     example = (torch.rand(1, 3, 75, 101), torch.tensor([0.5]))
     any_size = torch.export.Dim.DYNAMIC
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():  # of torch, about torch's own code
-            warnings.simplefilter("ignore")
+        with _only_errors():
             program = torch.onnx.export(
                 network,
                 example,

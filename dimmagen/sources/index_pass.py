@@ -28,7 +28,7 @@ from dimmagen.sources.scan import Candidate, add_halves, halves_of, without_dark
 from dimmagen.sources.scan_keys import FileKeys, ScanSettings, range_name, scan_versions
 from dimmagen.sources.scan_store import KeptRanges, VerdictCache, cache_folder
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 _RANGES = 256  # wanted in a pass, so that workers end together and little is lost with one
 _RANGE_FILES = (16, 256)  # least and most
 SourceFile = tuple[SourceSpec, Entry]
@@ -188,7 +188,7 @@ def index_candidates(
                 candidates = without_dark_halves(_candidates(record), halves)
                 yield from without_duplicates(candidates, first_with_key)
         if one.known:
-            _log.info(
+            _LOG.info(
                 "%d of %d files were scanned before and have not changed since; "
                 "`rescan=True` reads them again",
                 one.known,

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from dimmagen.core import storage
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 _FILE = "scanned-1.sqlite"  # another number for another layout
 _CHECK_BYTES = 8
@@ -136,7 +136,7 @@ _WAY_OUT = "photos are read again in each run; DIMMAGEN_CACHE sets another folde
 
 @cache
 def _warn_once(what: str, then: str) -> None:
-    _log.warning("%s: %s", what, then)
+    _LOG.warning("%s: %s", what, then)
 
 
 def _check(key: bytes, record: bytes) -> bytes:

@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from dimmagen.cli import cli
-from dimmagen.cli.recipes import bundled_recipes, command_words, load_recipe
+from dimmagen.cli.recipe_files import bundled_recipes
+from dimmagen.cli.recipes import command_words, load_recipe
 
 RECIPES_BY_NAME = bundled_recipes()
 RECIPES = RECIPES_BY_NAME.values()

@@ -136,6 +136,16 @@ def test_sftp_waits_half_a_minute_for_a_server_unless_the_user_has_set_that(monk
     assert open_filesystem("sftp://host/x")[0] == {}
 
 
-def test_what_a_library_logs_of_an_error_that_it_raises_is_not_printed():
-    name = "import logging, dimmagen.core.storage; logging.getLogger('paramiko.transport').error('Traceback')"
-    assert subprocess.run([sys.executable, "-c", name], capture_output=True, check=True).stderr == b""
+def test_what_a_library_logs_of_an_error_that_it_raises_is_not_printed_meanwhile():
+    code = """
+import logging, fsspec
+from dimmagen.core.storage.filesystems import remote_filesystem
+threads = logging.getLogger("paramiko.transport")
+fsspec.core.url_to_fs = lambda url, **options: threads.error("at once") or (fsspec.filesystem("memory"), url)
+with remote_filesystem("sftp://host/x"):
+    threads.error("in the block")
+threads.error("of the user")
+print(logging.getLogger("paramiko").handlers)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "of the user\n")

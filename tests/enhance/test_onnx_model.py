@@ -1,5 +1,6 @@
 """The ONNX model: the network's results for any size, from an image and a lightness alone."""
 
+import logging
 import os
 import re
 import sys
@@ -55,6 +56,7 @@ def test_onnxruntime_gives_the_result_for_sizes_that_were_not_exported(network, 
         warnings.simplefilter("always")
         report = export_onnx(network, tmp_path / "model.onnx", {"iteration": 3})
     assert [one.message for one in told if one.category is FutureWarning] == []
+    assert logging.getLogger("torch.onnx").level == logging.NOTSET  # as it was: a user's own exports log
     assert report.bytes == (tmp_path / "model.onnx").stat().st_size
     assert report.difference <= 1e-3
     session = runtime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dimmagen.cli.recipes import load_recipe, read_yaml
+from dimmagen.cli.recipe_files import read_yaml
+from dimmagen.cli.recipes import load_recipe
 from dimmagen.core import hashing
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.checking import check_pair_shard

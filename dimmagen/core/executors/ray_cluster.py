@@ -24,7 +24,7 @@ from dimmagen.core.executors.ray_address import check_answers, refusal_of_cluste
 from dimmagen.core.executors.ray_connected import claim_ray, connected_ray, leave
 from dimmagen.core.executors.ray_folder import session_folder
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 _ANSWER_SECONDS = 5
 _LOOK_SECONDS = 2.0
 _PATIENCE_SECONDS = 15.0  # how long the head may not answer; Ray itself ends the process after 60
@@ -328,7 +328,7 @@ class ClusterMonitor:
     def _count_lost_nodes(self, nodes: dict[str, str]) -> None:
         for lost in self._nodes.keys() - nodes.keys():
             self.lost_nodes += 1
-            _log.warning("the node %s was lost; the cluster has %d", self._nodes[lost], len(nodes))
+            _LOG.warning("the node %s was lost; the cluster has %d", self._nodes[lost], len(nodes))
         self._nodes = nodes
 
     def _guard(self) -> None:

@@ -13,8 +13,6 @@ from dimmagen.core.storage import remote, s3
 
 _SFTP = ("sftp", "ssh")
 _CONNECT_SECONDS = 30  # as fsspec's FTP
-# What its threads say where no program listens would be a traceback; the same error is raised, too.
-logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 def open_filesystem(path: str | os.PathLike) -> tuple[Any, str]:
@@ -27,9 +25,21 @@ def open_filesystem(path: str | os.PathLike) -> tuple[Any, str]:
     if text.startswith(s3.SCHEMES):
         return s3.S3(), text.split("://", 1)[1].rstrip("/")
     try:
-        return fsspec.core.url_to_fs(text, **_patience(text))
+        with _without_tracebacks():
+            return fsspec.core.url_to_fs(text, **_patience(text))
     except (AttributeError, ImportError, TypeError, ValueError) as error:  # also of one that needs more
         raise _opening_error(text, error) from None
+
+
+@contextmanager
+def _without_tracebacks() -> Iterator[None]:
+    """Where no program listens to logs, what the threads of SFTP log is not printed: it is raised as well."""
+    logger, handler = logging.getLogger("paramiko"), logging.NullHandler()
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _patience(url: str) -> dict[str, dict[str, int]]:
@@ -56,7 +66,7 @@ def remote_filesystem(path: str | os.PathLike, remembers: bool = False) -> Itera
         remembers: whether the file system may answer from a listing of before; otherwise it asks again,
             because other processes write there too.
     """
-    with remote.explained(path):
+    with remote.explained(path), _without_tracebacks():
         filesystem, place = open_filesystem(path)
         if not remembers and not isinstance(filesystem, s3.S3):
             filesystem.invalidate_cache()

@@ -19,7 +19,7 @@ from dimmagen.core.system_files import is_left_by_system
 
 # How a system says that there is nothing at a path: a missing part, a file as a folder, a link to itself.
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 _UNSETTLED_NS = 2 * 10**9  # the coarsest clock of a file system (FAT) ticks every two seconds
 
 
@@ -202,4 +202,4 @@ def _reason(error: Exception) -> str:
 @cache
 def _warn_of_kept(what: str, reason: str) -> None:
     """Once: a run may try it several times."""
-    _log.warning("%s cannot be removed (%s): nothing needs it any more", what, reason)
+    _LOG.warning("%s cannot be removed (%s): nothing needs it any more", what, reason)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 
 class RangeReader(io.RawIOBase):
@@ -53,6 +53,6 @@ class RangeReader(io.RawIOBase):
 @cache
 def tell_of_whole_files(server: str) -> None:
     """Say once per server that it sends more than it is asked for."""
-    _log.warning(
+    _LOG.warning(
         "%s sends whole files where a part is asked for, which takes long: copy the data first", server
     )

@@ -14,7 +14,7 @@ from dimmagen.core.storage.listing import remove
 from dimmagen.core.storage.writing import sync_folder, unfinished_name, writing_errors
 
 _MARK = ".replaced"
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 
 def replace_folder(new: Path, folder: Path) -> None:
@@ -45,7 +45,7 @@ def restore_folder(folder: Path) -> None:
         if not folder.name or not os.path.lexists(_aside(folder)):
             return
         if _give_back(folder):
-            _log.warning("%s was being replaced when a process ended: the old one has its name again", folder)
+            _LOG.warning("%s was being replaced when a process ended: the old one has its name again", folder)
             return
         # Not removed under this name: a part of it must never be restored.
         leftover = folder.with_name(unfinished_name(folder.name))

@@ -37,7 +37,7 @@ _MAX_PARTS = 10_000
 _LISTING = ("isdir", "ls", "find")
 _NO_KEY = ("", "404", "NoSuchKey", "NoSuchUpload")
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 _last_told = float("-inf")  # by time.monotonic()
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -94,7 +94,7 @@ def _tell_of_waiting(url: str, error: Exception, attempt: int) -> None:
     if (now := time.monotonic()) - _last_told > _TELL_AGAIN:
         _last_told = now
         reason = " ".join(str(error).split()) or type(error).__name__
-        _log.warning("%s: no answer in attempt %d (%s); trying again", url, attempt, reason)
+        _LOG.warning("%s: no answer in attempt %d (%s); trying again", url, attempt, reason)
 
 
 def _translate_errors(method: Callable[Parameters, Result]) -> Callable[Parameters, Result]:

@@ -42,7 +42,7 @@ _OPEN = (errno.EACCES, errno.EPERM, errno.EBUSY, errno.ETXTBSY)  # the file is o
 _KEPT_OF_NAME = 100
 _CLAIMS = 20  # so often no other process is quicker: the disk says of every lock that it is taken
 _ENDING_SECONDS = 2.0  # until a process that was killed has ended
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -213,7 +213,7 @@ def _sync(descriptor: int, folder: Path, what: str = "files") -> None:
 @cache
 def _warn_unsynced(folder: Path, what: str) -> None:
     """Once per folder."""
-    _log.warning(
+    _LOG.warning(
         "the file system of %s cannot sync %s: after a power failure its newest files may be missing",
         folder,
         what,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 KERNELS = ("auto", "torch", "triton")
 TORCH_PIXELS = 8_000_000  # in one call of the torch kernel, whose intermediate values take 250 bytes a pixel
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 
 def dim_batch(camera: Camera, lights: Tensor, draws: Sequence[Draw], kernel: str) -> Tensor:
@@ -110,4 +110,4 @@ def _refuse(kind: tuple[Any, ...] | None, reason: str, forced: bool, missing: bo
     if kind is not None:
         _REFUSED[kind] = reason
     if not missing:
-        _log.warning("%s; images are dimmed by torch's operations, which are slower", reason)
+        _LOG.warning("%s; images are dimmed by torch's operations, which are slower", reason)

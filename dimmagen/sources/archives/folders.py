@@ -20,7 +20,7 @@ from dimmagen.sources.own_outputs import kind_of
 
 _GLOB = re.compile(r"[*?\[]")
 _BROKEN = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 
 def folder_entries(path: str, follow_links: bool) -> Iterator[Entry]:
@@ -59,7 +59,7 @@ def _walk(root: str, follow_links: bool) -> Iterator[tuple[str, list[str], list[
             folders[:] = sorted(name for name in folders if not is_system_name(name) or name == STATE)
             kind = kind_of({*folders, *files}) if folder != root else ""
             if kind:
-                _log.warning("%s is left out: it is %s that dimmagen made", folder, kind)
+                _LOG.warning("%s is left out: it is %s that dimmagen made", folder, kind)
                 folders.clear()
                 continue
             folders[:] = [name for name in folders if name != STATE]
@@ -68,7 +68,7 @@ def _walk(root: str, follow_links: bool) -> Iterator[tuple[str, list[str], list[
                 if os.path.islink(path) and (follow_links or not _leaves(root, path)):
                     starts.append(path)
                 elif os.path.islink(path):
-                    _log.warning(
+                    _LOG.warning(
                         "%s is left out: it is a link that leads out of %s; `follow_links=True` reads it",
                         path,
                         root,

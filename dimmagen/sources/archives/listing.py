@@ -32,7 +32,7 @@ _INSTEAD: dict[Wanted, str] = {
 # As webdataset and shells expand them: train-{000..127}.tar, {a,b}.zip.
 _BRACES = re.compile(r"\{[^{}]*(,|\.\.)[^{}]*\}")
 _BRACES_ADVICE = "braces are not expanded: give each archive as a source of its own"
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 
 def list_entries(path: str, follow_links: bool = False, wanted: Wanted = "photos") -> list[Entry]:
@@ -63,7 +63,7 @@ def list_entries(path: str, follow_links: bool = False, wanted: Wanted = "photos
     own = own_folders(entry.name for entry in entries)
     _refuse_own(path, path, own.get("", ""), wanted)
     for folder, kind in own.items():
-        _log.warning("%s/%s is left out: it is %s that dimmagen made", path, folder, kind)
+        _LOG.warning("%s/%s is left out: it is %s that dimmagen made", path, folder, kind)
     above = f"{storage.last_part(path)}/"
     is_preview = preview_test(f"{above}{entry.name}" for entry in entries)
     kept = [
@@ -75,7 +75,7 @@ def list_entries(path: str, follow_links: bool = False, wanted: Wanted = "photos
     ]
     photos = [entry for entry in kept if not is_preview(f"{above}{entry.name}")]
     if left := len(kept) - len(photos):
-        _log.info("Note: left out of %s: %s that a photo manager keeps", path, pluralize(left, "file"))
+        _LOG.info("Note: left out of %s: %s that a photo manager keeps", path, pluralize(left, "file"))
     return sorted(with_members_of_formats(photos), key=lambda entry: entry.name)
 
 
