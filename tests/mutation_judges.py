@@ -58,6 +58,7 @@ _OTHERS = {
     "generate.subset": ("derived/tiny_subsets",),
     "generate.worker": ("tiny_runs",),
     "dimmers.base": ("draws", "profiles/profile_dimmers"),
+    "dimmers.camera.block_noise": ("block_noise", "noise_steps"),
     "dimmers.camera.chroma_fit": ("chroma_steps",),
     "dimmers.camera.fit": ("response_steps", "chroma_steps"),
     "dimmers.camera.model": ("model", "batches", _PLAINLY),

@@ -75,6 +75,28 @@ print(set(seen), torch.get_num_threads())
     assert run_python(code) == "{1} 3\n"
 
 
+def test_fitting_a_camera_leaves_the_thread_counts_of_linear_algebra():
+    """NumPy's and SciPy's split the sums of long vectors: 1 while it computes."""
+    code = """
+import numpy, threadpoolctl
+from dimmagen.dimmers.camera import fit
+from dimmagen.dimmers.real_pairs import RealPair
+light = numpy.random.default_rng(0).integers(0, 256, (64, 64, 3), numpy.uint8)
+real, seen = fit.fit_response, []
+def threads():
+    return {one["num_threads"] for one in threadpoolctl.threadpool_info() if one["user_api"] == "blas"}
+def fit_response(*arguments):
+    seen.append(threads())
+    return real(*arguments)
+fit.fit_response = fit_response
+threadpoolctl.threadpool_limits(3, "blas")
+before = threads()
+fit.fit_camera([RealPair("a", light // 9, light, "", "")])
+print({*map(str, seen)} == {"{1}"}, before == threads() == {3})
+"""
+    assert run_python(code) == "True True\n"
+
+
 def warning_image() -> bytes:
     """A photo that Pillow warns of: its EXIF data break off."""
     exif = b"Exif\0\0II*\0\x08\0\0\0\x05\0" + b"\x12\x01\x03\0\x01\0\0\0\x01\0\0\0"

@@ -2,12 +2,15 @@
 
 import sys
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+from threadpoolctl import threadpool_limits
+
 from dimmagen.core.numba_settings import numba_settings_errors
+from dimmagen.core.processors import processor_count
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -36,14 +39,23 @@ def ordered_map(
             pool.shutdown(cancel_futures=True)
 
 
+def in_threads(function: Callable[..., _Result], *arguments: Sequence) -> list[_Result]:
+    """`[*map(function, *arguments)]` in as many threads as there are processors, and items."""
+    items = list(zip(*arguments, strict=True))
+    workers = min(processor_count(), len(items))
+    return list(ordered_map(lambda item: function(*item), items, max(workers, 1)))
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute in one thread inside the block: workers share the processors, and the order of sums is fixed.
+    """Let libraries compute in one thread inside the block.
 
-    The thread counts of torch and numba are restored after the block: the process may belong to the user.
+    Workers share the processors, and the order of sums is fixed: NumPy's and SciPy's BLAS splits the sums of
+    long vectors as torch does. The numbers of threads are restored after the block: the process may belong to
+    the user.
     """
-    with _restored_threads():
-        use_one_thread()
+    with _restored_threads(), threadpool_limits(1, "blas"):
+        _compute_in_one_thread()
         yield
 
 
@@ -68,6 +80,11 @@ def _restored_threads() -> Iterator[None]:
 
 def use_one_thread() -> None:
     """Compute in one thread from now on; for processes that this package starts."""
+    threadpool_limits(1, "blas")
+    _compute_in_one_thread()
+
+
+def _compute_in_one_thread() -> None:
     with numba_settings_errors():
         for name in _COMPUTING:  # only those that are imported
             if name in sys.modules:

@@ -158,6 +158,25 @@ def refuse_other_workers(workers: int) -> None:
         )
 
 
+def refuse_overtaken(number: int, begun: int) -> None:
+    """Refuse to read on in a pass whose workers read another one by now: pairs would be lost.
+
+    Args:
+        number: of the pass, from 1.
+        begun: passes of the loader.
+
+    Raises:
+        UsageError: another pass has begun.
+    """
+    if number != begun:
+        raise UsageError(
+            "another pass of this loader has begun, and its workers, which are kept, read that one",
+            "make a second loader for passes at the same time, or give `persistent_workers=False`",
+            code="conflict",
+            parameter="persistent_workers",
+        )
+
+
 def refuse_fewer_shards(out: str, shards: int, ranks: int) -> None:
     """Refuse a pass over all pairs in which one of some ranks would have no shard.
 

@@ -5,6 +5,7 @@ pass, the rank, the worker and the place of a pair; nothing else has to be kept.
 """
 
 import hashlib
+import logging
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import torch
 from dimmagen.core.errors import UsageError
 
 _LARGEST_SEED = 2**62
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,9 @@ def new_seed() -> int:
 def position_in(state: Mapping[str, Any], identity: Mapping[str, Any]) -> Position | None:
     """The place that a state describes; None at the beginning of a new pass.
 
+    A state in the middle of a pass that is of another rank is taken with a warning: Lightning and accelerate
+    keep that of the first rank for all.
+
     Args:
         state: from :meth:`.PairLoader.state_dict`, perhaps of an earlier process.
         identity: what decides the batches of the loader that is to continue there.
@@ -56,19 +61,27 @@ def position_in(state: Mapping[str, Any], identity: Mapping[str, Any]) -> Positi
             "give what `state_dict()` of one returned",
             code="wrong-format",
         )
-    differences = [
-        f"{name} was {other.get(name)}, is {identity.get(name)}"
-        for name in sorted({*identity, *other})
-        if identity.get(name) != other.get(name)
-    ]
-    if differences:
+    different = [name for name in sorted({*identity, *other}) if identity.get(name) != other.get(name)]
+    # Ranks with fewer shards have fewer workers.
+    of_another_rank = "rank" in different and {*different} <= {"rank", "workers"}
+    if different and not of_another_rank:
+        differences = [f"{name} was {other.get(name)}, is {identity.get(name)}" for name in different]
         raise UsageError(
             f"the state is that of another loader: {'; '.join(differences)}",
             "make the loader with the same arguments on as many ranks",
             code="other-settings",
             differences=differences,
         )
-    return None if seed is None else Position(seed, batches)  # type: ignore[arg-type]
+    if seed is None:
+        return None
+    if of_another_rank:
+        _LOG.warning(
+            "rank %s continues with the state of rank %s: with exactly the pairs that are left if all ranks "
+            "had the same `torch.manual_seed`",
+            identity.get("rank"),
+            other.get("rank"),
+        )
+    return Position(seed, batches)  # type: ignore[arg-type]
 
 
 def delivered(batches: int, worker_batches: Sequence[int | None]) -> tuple[list[int], int]:

@@ -28,6 +28,7 @@ from dimmagen.dataset.loader_checks import (
     refuse_order_of_draws,
     refuse_other_rank,
     refuse_other_workers,
+    refuse_overtaken,
     refuse_small,
     warn_of_uneven_ranks,
     worker_count,
@@ -71,6 +72,7 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
     identity: Mapping[str, Any] = MappingProxyType({})
     _here: Position | None = None
     _next: Position | None = None
+    _begun = 0  # passes
 
     def __iter__(self) -> Iterator[BatchT]:
         refuse_other_rank(self.made_for, rank_and_ranks())
@@ -101,9 +103,12 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Let the next pass be the rest of the one in which :meth:`state_dict` was called.
 
+        The state of another rank is taken, since Lightning and accelerate keep one for all ranks. This rank
+        continues exactly if its pass had the same seed; a warning says so.
+
         Raises:
-            UsageError: it is the state of a loader with other arguments, or of another rank; or stages were
-                added to this one.
+            UsageError: it is the state of a loader with other arguments, or of another number of ranks; or
+                stages were added to this one.
         """
         position = position_in(state, self.identity)
         if position and self._is_changed():
@@ -121,8 +126,20 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
         stream: PairStream = self.pipeline[0].dataset
         counts, first = delivered(here.batches, self.worker_batches)
         stream.begin(here.seed, first, [count * self.pipeline[0].batch_size for count in counts])
+        self._begun += 1
         with torch.device("cpu"):  # where its generator is, whatever `torch.set_default_device` says
-            return cast(Iterator[Any], super().iterator1())
+            return self._unless_overtaken(super().iterator1(), self._begun)
+
+    def _unless_overtaken(self, batches: Iterator[Any], number: int) -> Iterator[Any]:
+        """The batches of a pass; workers that are kept are those of the pass that began last."""
+        while True:
+            if self.pipeline[0].persistent_workers:
+                refuse_overtaken(number, self._begun)
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            yield batch
 
     def _pass(self) -> Iterator[BatchT]:
         if self._is_changed():  # what it gives is not counted in batches
@@ -130,7 +147,7 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
             self._here = None
             return
         whole = self.identity.get("epoch") or sum(count or 0 for count in self.worker_batches)
-        left = whole - (self._next.batches if self._next else 0)
+        left = max(0, whole - (self._next.batches if self._next else 0))  # other ranks may have more
         if not left:
             self._next = None
         here: Position | None = None
@@ -247,7 +264,8 @@ def pair_loader(
         pin_memory: use pinned memory, for fast copies to a GPU.
         shuffle: False is `buffer=0`.
         drop_last: leave out the smaller last batch of each worker, which has shards of its own.
-        persistent_workers: keep the processes from pass to pass; by default they are kept.
+        persistent_workers: keep the processes from pass to pass; by default they are kept, and give one pass
+            at a time.
 
     Returns:
         An iterable of dictionaries (:class:`PairBatch`) with tensors (B, ...) and lists of B strings; numbers
@@ -258,8 +276,9 @@ def pair_loader(
             reading, a shard is truncated.
         UsageError: there are fewer shards than ranks in an exact pass, `drop_last` leaves a rank no batch,
             the process group is made after the loader (when it is read), it is read in the workers of another
-            DataLoader, an image is smaller than `crop`, images have several sizes and neither `crop` nor
-            `transform` is given, or an argument is out of its range.
+            DataLoader, or by two iterators at once with workers that are kept, an image is smaller than
+            `crop`, images have several sizes and neither `crop` nor `transform` is given, or an argument is
+            out of its range.
 
     Example:
         >>> from dimmagen import pair_loader

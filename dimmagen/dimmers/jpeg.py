@@ -50,6 +50,8 @@ def jpeg_quality(data: bytes) -> int:
     Many cameras use tables of their own; the result is the quality whose standard table has the same sum. Of
     the lowest qualities, whose steps are limited to 255, it is up to 10 too high.
     """
+    if not data.startswith(b"\xff\xd8"):
+        return 0
     with ignored_warnings(), default_settings(), Image.open(io.BytesIO(data)) as image:
         tables = getattr(image, "quantization", None)
     if not tables:

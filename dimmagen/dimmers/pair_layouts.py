@@ -45,6 +45,9 @@ from dimmagen.images.pair_names import (
 _DEPTH = 4  # of folders above the sides: LOL-v2/Real_captured/Train/Low has two
 _LEADING_ZEROS = re.compile(r"(?<![\d.])0+(?=\d)")
 
+# Of two folders in a pattern that a message shows: the dark one first, as far as their names tell.
+_ORDER: dict[Side | None, int] = {"dark": 0, None: 1, "light": 2}
+
 _Form = Callable[[str], str]
 """What is compared of a name."""
 
@@ -95,13 +98,14 @@ def pairs_of_folder(folder: Path) -> FoundPairs:
     if len(chosen) > 1:
         raise UsageError(
             f"{folder} can be read as several sets of pairs: {listed(place.text for place in chosen)}",
-            "give the folder that holds one of them, or a CSV file",
+            "give the folder that holds one of them, or for several a CSV file or a pattern such as "
+            f"'{folder}/{{scene}}/dark.* -> {folder}/{{scene}}/light.*' (docs/pairs.md)",
             code="ambiguous",
             path=str(folder),
         )
     files = _pairs_of_place(chosen[0])
     training, left = _without_evaluation(files, chosen[0])
-    notes = _note(folder, chosen[0], places, left), not_read(_names(chosen[0]))
+    notes = _note(folder, chosen[0], places, left), _beside(chosen[0], places), not_read(_names(chosen[0]))
     return FoundPairs(training, "; ".join(filter(None, notes)))
 
 
@@ -139,6 +143,17 @@ def _note(folder: Path, place: _Place, places: Sequence[_Place], left: Sequence[
     left_out = listed([*others, *(f"{place.text}{os.sep}{name}" for name in left)])
     others_told = f", the training split, and not those of {left_out}" if left_out else ""
     return f"the pairs are those of {place.text}{others_told}"
+
+
+def _beside(place: _Place, places: Sequence[_Place]) -> str:
+    """A note on folders of images beside the two sides that are no side, such as FiveK's other experts."""
+    if place.dark == place.light:
+        return ""
+    sides = [path for one in places for path in (one.dark, one.light)]
+    inner = (path for path in _listing(place.dark.parent) if path.is_dir())
+    others = [path for path in inner if not any(side.is_relative_to(path) for side in sides)]
+    names = [f"{path.name}/" for path in others if any(map(_is_image, _files(path)))]
+    return f"left out, as their names say no side: {listed(names)}" if names else ""
 
 
 def _places(
@@ -339,6 +354,7 @@ def _images(side: Path) -> dict[Path, PurePosixPath]:
 
 def _nothing_found(folder: Path) -> UsageError:
     inner = [path for path in _listing(folder) if path.is_dir()]
+    inner.sort(key=lambda path: _ORDER[(side_of(path.name) or (None,))[0]])
     images = sum(_is_image(path) for path in _listing(folder))
     found = [f"the folders {listed(f'{path.name}/' for path in inner)}"] if inner else []
     found += [pluralize(images, "image")] if images else []

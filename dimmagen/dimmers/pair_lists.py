@@ -13,7 +13,13 @@ from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.text import decoded
 from dimmagen.dimmers.pair_matching import FoundPairs, PairPaths, listed, name_pairs
-from dimmagen.images.pair_names import PAIR_NAMES, evaluation_beside_training, side_of
+from dimmagen.images.pair_names import (
+    EVALUATION_NAMES,
+    PAIR_NAMES,
+    TRAINING_NAMES,
+    evaluation_beside_training,
+    side_of,
+)
 
 _DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 _SPACE = " "  # where a list has none of these
@@ -85,12 +91,32 @@ def pairs_of_list(path: Path) -> FoundPairs:
 
 def _without_evaluation(path: Path, rows: list[Row], columns: _Columns) -> tuple[list[Row], str]:
     """The rows of training splits where there are some of both, and what is to be said of it."""
-    splits = [row[columns.split] if 0 <= columns.split < len(row) else "" for _, row in rows]
+    splits = _splits(rows, columns)
     left = evaluation_beside_training(splits)
     if not left:
         return rows, ""
     kept = [row for row, split in zip(rows, splits, strict=True) if split not in left]
     return kept, f"the pairs are those of {path} for training, and not those of the split {listed(left)}"
+
+
+def _splits(rows: list[Row], columns: _Columns) -> list[str]:
+    """The split of each row, by the column of that name or else by one that holds nothing but names of splits
+    (`phase`, `set`, ...); empty where there is none.
+    """
+
+    def cells(column: int) -> list[str]:
+        return [row[column] if 0 <= column < len(row) else "" for _, row in rows]
+
+    if columns.split >= 0:
+        return cells(columns.split)
+    others = {*range(max((len(row) for _, row in rows), default=0))} - {
+        columns.dark,
+        columns.light,
+        columns.name,
+    }
+    found = (cells(column) for column in sorted(others))
+    named = (of for of in found if all(cell.lower() in EVALUATION_NAMES | TRAINING_NAMES for cell in of))
+    return next(named, [""] * len(rows))
 
 
 def _table(path: Path) -> tuple[list[Row], _Columns]:

@@ -1,6 +1,8 @@
 """One code base that reads exports: what it needs, how it pairs images, and what was tried with it."""
 
 import os
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -126,7 +128,7 @@ class Reader:
         return bool(self.marks) and all((folder / mark).exists() for mark in self.marks)
 
     def option_lines(self, root: Path, repository: Path | None) -> list[str]:
-        """The lines to put into its option file or command, for an export.
+        """The lines to put into its option file or command, for an export; see :func:`lines_of_export`.
 
         Args:
             root: of the export.
@@ -139,4 +141,20 @@ class Reader:
             seen = root.absolute().as_posix()
         else:
             seen = Path(os.path.relpath(root.absolute(), (repository / self.runs_in).absolute())).as_posix()
-        return [line.format(root=seen) for line in self.options]
+        return lines_of_export(self.options, root, seen)
+
+
+def lines_of_export(options: Sequence[str], root: Path, seen: str) -> list[str]:
+    """Lines of an option file, without those that name only what an export lacks: it may have no validation.
+
+    Args:
+        options: the lines, in which `{root}` is the folder of the export.
+        root: of the export; where it does not exist yet, all lines are returned.
+        seen: the folder as the reader is given it.
+    """
+    places = {line: re.findall(r"\{root\}/([\w./-]+)", line) for line in options}
+    return [
+        line.format(root=seen)
+        for line in options
+        if not (root.is_dir() and places[line]) or any((root / place).exists() for place in places[line])
+    ]

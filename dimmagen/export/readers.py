@@ -10,7 +10,7 @@ from pathlib import Path
 from dimmagen.core.registry import unknown_name
 from dimmagen.export.code_bases import ALL
 from dimmagen.export.layouts import LAYOUTS, Layout
-from dimmagen.export.reader import Reader
+from dimmagen.export.reader import Reader, lines_of_export
 
 READERS: Mapping[str, Reader] = {reader.name: reader for reader in ALL}
 """Every reader by the name of its preset, in the order of the documentation."""
@@ -43,7 +43,7 @@ def layout_lines(layout: Layout, root: Path) -> list[str]:
         The lines; none if its readers differ.
     """
     if layout.options:
-        return [line.format(root=root.absolute().as_posix()) for line in layout.options]
+        return lines_of_export(layout.options, root, root.absolute().as_posix())
     options = {tuple(one.option_lines(root, None)) for one in readers_of(layout.name) if one.options}
     return list(options.pop()) if len(options) == 1 else []
 

@@ -27,7 +27,7 @@ from dimmagen.images.pillow_settings import default_settings
 from dimmagen.images.pillow_warnings import ignored_warnings
 from dimmagen.images.png import PNG_SIGNATURE, encode_mask_png, encode_png
 from dimmagen.images.png_damage import png_damage
-from dimmagen.images.png_metadata import metadata_first
+from dimmagen.images.png_metadata import is_refused_by_pillow, metadata_first
 from dimmagen.images.unfinished import unfinished
 
 __all__ = [
@@ -102,11 +102,12 @@ def decode_rgb8(
     del image, stored, rgb  # frees their memory before the rotated copy is made
     if orientation != UPRIGHT:
         pixels = np.ascontiguousarray(orientation.apply(pixels))
+    is_kept = facts.format in _KEPT_EXTENSION and not is_refused_by_pillow(data)
     steps = [
         *(["exif"] if facts.shown.rotation or facts.shown.mirrored else []),
         *([f"{bits}bit" for bits in (12, 16) if str(bits) in facts.mode]),
         *colour_steps,
-        *([] if facts.format in _KEPT_EXTENSION else [_STORED_AGAIN.get(facts.format, "lossless")]),
+        *([] if is_kept else [_STORED_AGAIN.get(facts.format, "lossless")]),
     ]
     transform = "+".join(steps) or (_ENDED if state.lacks_end else "verbatim")
     extension = _KEPT_EXTENSION[facts.format] if transform in (_ENDED, "verbatim") else "png"

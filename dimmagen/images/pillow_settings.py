@@ -8,11 +8,12 @@ from typing import Any
 
 from PIL import GifImagePlugin, Image, ImageFile, PngImagePlugin, TiffImagePlugin
 
-# As Pillow has them by default. A training script often sets the first one, for photos that were cut.
+# As Pillow has them by default, but for colour profiles of PNG files: those of scanners have some megabytes.
+# A training script often sets the first one, for photos that were cut.
 _DEFAULTS: tuple[tuple[ModuleType, str, Any], ...] = (
     (ImageFile, "LOAD_TRUNCATED_IMAGES", False),
     (Image, "MAX_IMAGE_PIXELS", 2**30 // 4 // 3),
-    (PngImagePlugin, "MAX_TEXT_CHUNK", 2**20),
+    (PngImagePlugin, "MAX_TEXT_CHUNK", 2**24),
     (PngImagePlugin, "MAX_TEXT_MEMORY", 2**26),
     (GifImagePlugin, "LOADING_STRATEGY", GifImagePlugin.LoadingStrategy.RGB_AFTER_FIRST),
     (TiffImagePlugin, "READ_LIBTIFF", False),

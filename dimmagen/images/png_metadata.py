@@ -1,36 +1,89 @@
-"""Metadata of PNG files that stand behind the pixels, where Pillow finds them after it has decoded these.
+"""Metadata of PNG files as Pillow can read it: before the pixels, and without text that decides nothing.
 
-ImageMagick and ExifTool write EXIF data there, and with them the orientation of a phone's photo.
+ImageMagick and ExifTool write EXIF data behind the pixels, and with them the orientation of a phone's photo:
+Pillow finds them after it has decoded the pixels. Editors and generators of images write megabytes of text,
+for which Pillow refuses the image.
 """
 
+import zlib
+from collections.abc import Iterator
+
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_KEYWORDS = (b"XML:com.adobe.xmp", b"Raw profile type")
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_KEYWORDS = (b"XML:com.adobe.xmp\0", b"Raw profile type ")
 _HEADER_END = 8 + 25  # the signature and IHDR
 _MAX_MOVED = 16
+# Pillow's limits of a text or a colour profile that is compressed, and of all texts together.
+_PILLOWS_CHUNK, _PILLOWS_TEXT = 2**20, 2**26
+
+_Chunk = tuple[bytes, int, int]
+"""The kind of a chunk, and where it begins and ends."""
 
 
 def metadata_first(data: bytes) -> bytes:
-    """A PNG file with its EXIF and XMP data before its pixels; other files as they are.
+    """A PNG file with its EXIF and XMP data before its pixels, no other text and one colour profile; another
+    file as it is.
 
     Args:
         data: bytes of an image file, whose number of chunks is limited (:mod:`dimmagen.images.excess`).
     """
-    if not data.startswith(_SIGNATURE):
-        return data
-    place, start, is_behind = len(_SIGNATURE), _HEADER_END, False
+    start, is_behind, profiles = _HEADER_END, False, 0
     moved: list[bytes] = []
     others: list[bytes] = []
-    while place + 12 <= len(data) and len(moved) < _MAX_MOVED:
+    for kind, place, end in _chunks(data):
+        is_behind = is_behind or kind == b"IDAT"
+        profiles += kind == b"iCCP"  # each of thousands would be unpacked
+        is_metadata = kind == b"eXIf" or (kind in _TEXTS and data.startswith(_KEYWORDS, place + 8))
+        if is_metadata and is_behind and len(moved) < _MAX_MOVED:
+            moved.append(data[place:end])
+        elif is_metadata or (kind not in _TEXTS and (kind != b"iCCP" or profiles == 1)):
+            continue
+        others.append(data[start:place])
+        start = end
+    return b"".join([data[:_HEADER_END], *moved, *others, data[start:]]) if others else data
+
+
+def is_refused_by_pillow(data: bytes) -> bool:
+    """Whether Pillow's defaults refuse a PNG file for its text or its colour profile, as other readers would.
+
+    Args:
+        data: as for :func:`metadata_first`.
+    """
+    text = 0
+    for kind, place, end in _chunks(data):
+        if kind in _TEXTS or kind == b"iCCP":
+            packed, size = _content(kind, data[place + 8 : end - 4])
+            if packed and size > _PILLOWS_CHUNK:
+                return True
+            text += size if kind in _TEXTS else 0
+    return text > _PILLOWS_TEXT
+
+
+def _chunks(data: bytes) -> Iterator[_Chunk]:
+    """The chunks of a PNG file that are whole; none of another file."""
+    place = len(_SIGNATURE) if data.startswith(_SIGNATURE) else len(data)
+    while place + 12 <= len(data):
         end = place + 12 + int.from_bytes(data[place : place + 4], "big")
         if end > len(data):
-            break
+            return
         kind = data[place + 4 : place + 8]
-        is_behind = is_behind or kind == b"IDAT"
-        if is_behind and (kind == b"eXIf" or (kind[1:] == b"TXt" and data.startswith(_KEYWORDS, place + 8))):
-            moved.append(data[place:end])
-            others.append(data[start:place])
-            start = end
+        yield kind, place, end
         if kind == b"IEND":
-            break
+            return
         place = end
-    return b"".join([data[:_HEADER_END], *moved, *others, data[start:]]) if moved else data
+
+
+def _content(kind: bytes, chunk: bytes) -> tuple[bool, int]:
+    """Whether what a chunk says is compressed, and its bytes, as far as they matter."""
+    _, _, rest = chunk.partition(b"\0")
+    if kind == b"iTXt":
+        is_packed = rest[:1] != b"\0"
+        rest = rest[2:].partition(b"\0")[2].partition(b"\0")[2]
+    else:
+        is_packed, rest = kind != b"tEXt", rest[1:] if kind != b"tEXt" else rest
+    if not is_packed:
+        return False, len(rest)
+    try:
+        return True, len(zlib.decompressobj().decompress(rest, _PILLOWS_CHUNK + 1))
+    except zlib.error:
+        return True, 0  # Pillow ignores it

@@ -20,6 +20,12 @@ MIN_SIDE = 64
 # ImageNet) the darkest has 0.127, of 39 LOL lights 0.223; 95 % of LOL's dark images are below 0.11.
 MIN_LIGHTNESS = 0.12
 
+# A label mask or a drawing: in 219 light images of three cameras, ImageNet, COCO and CLIC at most 0.64 of the
+# pixels are like those to the right and below (products on white), and the fewest colours are 2241.
+PALETTE_COLOURS = 256
+FLAT_SHARE = 0.9
+_FLAT_ROWS = 64  # that are measured, evenly spread
+
 WHITE_LEVEL = 240
 WHITE_BAND = 0.05
 WHITE_BORDER_LIMIT = 0.5
@@ -115,6 +121,35 @@ def min_lightness(mean: float, limit: float) -> Verdict:
 def folder(facts: Facts) -> Verdict:
     """A folder of images: at least 256x256, the usual crop of trainers (ours)."""
     return _at_least(facts, FOLDER_MIN_SIDE, "folder-min-256")
+
+
+def palette(colours: int) -> Verdict:
+    """Every source: what a palette of 256 colours can hold is no photo, in whatever mode it is stored (ours).
+
+    Args:
+        colours: from :func:`flat_colours`.
+    """
+    if 1 < colours <= PALETTE_COLOURS:
+        return rejected("palette", f"has {colours} colours in flat areas, as label masks and drawings have")
+    return ACCEPTED
+
+
+def flat_colours(pixels: np.ndarray) -> int:
+    """The number of colours of an image that consists of flat areas; 0 for others, as photos are.
+
+    Args:
+        pixels: uint8 (H, W, 3) RGB.
+    """
+    height, width, _ = pixels.shape
+    if min(height, width) < 2:
+        return 0
+    rows = np.linspace(0, height - 2, min(height - 1, _FLAT_ROWS)).astype(int)
+    here = pixels[rows, :-1]
+    alike = (here == pixels[rows, 1:]) & (here == pixels[rows + 1, :-1])
+    if alike.all(axis=2).mean() < FLAT_SHARE:
+        return 0
+    red, green, blue = (pixels[..., channel].astype(np.uint32) for channel in range(3))
+    return len(np.unique(red << 16 | green << 8 | blue))
 
 
 def white_border(pixels: np.ndarray) -> float:

@@ -201,10 +201,12 @@ def _examine(
     for examined in _examined(spec, entry, data):
         distance, small = None, b""
         if examined.pixels is not None:
-            small = thumbnail(candidate_name(entry), _all_of(examined))
+            whole = _all_of(examined)
+            small = thumbnail(candidate_name(entry), whole)
             examined = _sized(examined, selection)
         if examined.pixels is not None:
             verdict = rules.min_lightness(codec.lightness(examined.pixels), selection.min_lightness)
+            verdict = rules.palette(rules.flat_colours(whole)) if verdict.accepted else verdict
             if not verdict.accepted:
                 examined = _refused(examined, verdict)
         if examined.pixels is not None and scenes is not None:

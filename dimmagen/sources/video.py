@@ -36,7 +36,20 @@ _TO_RGB = (
     | Interpolation.FULL_CHR_H_INP
     | Interpolation.BITEXACT
 )
-_TAGGED = {space.value: space for space in Colorspace}
+# Code points of ITU-T H.273, table 4: PyAV has no name for 6, whose matrix is that of 5. Of the others its
+# conversion knows nothing, and would take BT.601.
+_MATRICES = {**{space.value: space for space in Colorspace}, 6: Colorspace.ITU601}
+_OTHER_MATRICES = {
+    8: "YCgCo",
+    10: "BT.2020 with constant luminance",
+    11: "SMPTE ST 2085",
+    12: "chromaticities",
+    13: "chromaticities",
+    14: "ICtCp",
+    15: "IPT-C2",
+    16: "YCgCo-Re",
+    17: "YCgCo-Ro",
+}
 _RANGES = {ColorRange.MPEG.value: "limited", ColorRange.JPEG.value: "full"}
 # The same as degrees clockwise, and whether it is mirrored left to right after that.
 _ROTATIONS = {
@@ -55,6 +68,13 @@ _WIDE = {
     ColorPrimaries.SMPTE432.value: "Display P3",
 }
 _HDR = {ColorTrc.SMPTE2084.value: "PQ", ColorTrc.ARIB_STD_B67.value: "HLG"}
+# Gamma 2.8 is not among them: clips of PAL name it, and are shown as others.
+_OTHER_TRANSFERS = {
+    ColorTrc.LINEAR.value: "linear light",
+    ColorTrc.LOG.value: "logarithmic",
+    ColorTrc.LOG_SQRT.value: "logarithmic",
+    ColorTrc.SMPTE428.value: "gamma 2.6",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,19 +287,12 @@ def _as_shown(frame: av.VideoFrame, pixel_aspect: float = 1.0) -> DecodedFrame:
 
     Without a matrix: BT.709 from 720 lines upwards, otherwise BT.601.
     """
-    if transfer := _HDR.get(int(frame.color_trc)):
-        raise ImageError("hdr", f"has the transfer function {transfer}; convert it to SDR first")
-    if (
-        frame.interlaced_frame
-    ):  # two moments in one picture: what moves has combs, which are learned as texture
-        raise ImageError("interlaced", "is interlaced; deinterlace it first (ffmpeg -vf bwdif)")
-    if primaries := _WIDE.get(int(frame.color_primaries)):
-        raise ImageError("color-space", f"has colours of {primaries}; convert it to BT.709 first")
+    _refuse_unsupported(frame)
     guess = Colorspace.ITU709 if frame.height >= _HD_HEIGHT else Colorspace.ITU601
     rgb = frame.reformat(
         width=max(1, round(frame.width * pixel_aspect)),
         format="rgb24",
-        src_colorspace=_TAGGED.get(int(frame.colorspace), guess),
+        src_colorspace=_MATRICES.get(int(frame.colorspace), guess),
         interpolation=_TO_RGB,
     )
     # PyAV's stubs take a name here, PyAV its own enumeration.
@@ -294,14 +307,31 @@ def _as_shown(frame: av.VideoFrame, pixel_aspect: float = 1.0) -> DecodedFrame:
             round(pixel_aspect, 6),
             _named(ColorTrc, frame.color_trc),
             _RANGES.get(int(frame.color_range), ""),
-            _named(Colorspace, frame.colorspace),
+            _named(Colorspace, _MATRICES.get(int(frame.colorspace), frame.colorspace)),
         ),
     )
 
 
-def _named(kind: type[Enum], value: int) -> str:
+def _refuse_unsupported(frame: av.VideoFrame) -> None:
+    """Refuse what cannot be shown as an sRGB picture of one moment."""
+    if transfer := _HDR.get(int(frame.color_trc)):
+        raise ImageError("hdr", f"has the transfer function {transfer}; convert it to SDR first")
+    if frame.interlaced_frame:  # two moments: what moves has combs, which are learned as texture
+        raise ImageError("interlaced", "is interlaced; deinterlace it first (ffmpeg -vf bwdif)")
+    matrix = "" if frame.format.is_rgb else _OTHER_MATRICES.get(int(frame.colorspace), "")
+    for found, what in (
+        (_WIDE.get(int(frame.color_primaries)), "colours of"),
+        (_OTHER_TRANSFERS.get(int(frame.color_trc)), "the transfer function"),
+        (matrix, "the matrix"),
+    ):
+        if found:
+            raise ImageError("color-space", f"has {what} {found}; convert it to BT.709 first")
+
+
+def _named(kind: type[Enum], value: int | Enum) -> str:
     """PyAV's name of a code point in lower case, such as `itu709`; empty if the clip names none."""
-    name = next((one.name.lower() for one in kind if one.value == int(value)), "")
+    value = value.value if isinstance(value, Enum) else int(value)
+    name = next((one.name.lower() for one in kind if one.value == value), "")
     return "" if name == "unspecified" else name
 
 

@@ -102,8 +102,36 @@ def test_every_rank_goes_on_where_it_was(out, monkeypatch):
         loader.load_state_dict(state)
         rest += [key for batch in loader for key in batch["key"]]
     assert sorted(keys + rest) == sorted(dimmagen.PairDataset(out).pairs.table["key"].to_pylist())
-    with pytest.raises(UsageError, match="rank was 0, is 1"):
-        loader.load_state_dict(states[0])
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(UsageError, match="ranks was 2, is 3"):
+        dimmagen.pair_loader(out, batch_size=2, crop=8).load_state_dict(states[0])
+
+
+def test_the_state_of_the_first_rank_is_taken_by_the_others_with_a_warning(out, monkeypatch, caplog):
+    """Lightning and accelerate keep one state for all. The first rank has one shard, so one worker, more."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    keys, state = [], None
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        torch.manual_seed(5)
+        loader = dimmagen.pair_loader(out, batch_size=2, crop=8, workers=3)
+        batches = iter(loader)
+        keys += [key for _ in range(2) for key in next(batches)["key"]]
+        state = state or loader.state_dict()
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        torch.manual_seed(99)
+        loader = dimmagen.pair_loader(out, batch_size=2, crop=8, workers=3)
+        assert caplog.text.count("continues with the state of rank 0") == 0
+        loader.load_state_dict(state)
+        keys += [key for batch in loader for key in batch["key"]]
+    assert "rank 1 continues with the state of rank 0" in caplog.text
+    assert sorted(keys) == sorted(dimmagen.PairDataset(out).pairs.table["key"].to_pylist())
+    loader.load_state_dict(state | {"batches": 99})  # the first rank had more batches
+    assert list(loader) == []
+    loader.load_state_dict(state | {"seed": None, "batches": 0})
+    assert len(list(loader)) == len(loader)
+    assert caplog.text.count("continues with") == 2
 
 
 def test_a_pass_that_has_ended_is_followed_by_a_new_one(out):

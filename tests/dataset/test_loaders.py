@@ -271,6 +271,24 @@ def test_a_loader_in_the_only_worker_of_another_one_gives_every_pair_once(tiny):
     assert sorted(keys) == sorted(tiny.table["key"].to_pylist())
 
 
+def test_of_two_passes_at_once_the_first_is_refused_where_both_need_the_workers(tiny):
+    """`zip(loader, loader)` lost a part of the pairs, and gave others twice."""
+    loader = dimmagen.pair_loader(tiny.out, batch_size=1, crop=8, workers=2)
+    first, second = iter(loader), iter(loader)
+    next(first), next(second)
+    with pytest.raises(UsageError, match="another pass of this loader has begun"):
+        next(first)
+    assert 1 + len(list(second)) == len(loader)
+
+
+@pytest.mark.parametrize("options", [{"workers": 0}, {"workers": 2, "persistent_workers": False}], ids=str)
+def test_passes_at_once_are_whole_where_each_has_its_own_readers(options, tiny):
+    loader = dimmagen.pair_loader(tiny.out, batch_size=1, crop=8, **options)
+    pairs = [(one["key"][0], other["key"][0]) for one, other in zip(loader, loader, strict=True)]
+    every = sorted(dimmagen.PairDataset(tiny.out).pairs.table["key"].to_pylist())
+    assert [sorted(keys) for keys in zip(*pairs, strict=True)] == [every, every]
+
+
 @pytest.mark.parametrize(
     ("buffer", "orders", "places_early"), [(0, 1, {0}), (2, 4, {1}), (24, 4, range(5, 24))]
 )

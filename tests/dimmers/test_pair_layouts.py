@@ -279,6 +279,35 @@ def test_a_single_place_further_inside_is_told_down_to_the_fourth_folder(tmp_pat
     assert "holds no pairs by its names; it has the folders a/" in refused(tmp_path).what
 
 
+def test_folders_of_images_beside_the_sides_are_told(tmp_path, caplog):
+    """FiveK with the images of all five experts, of which C is the usual one."""
+    make(tmp_path, {1: ("Input/1.png", "ExpertC/1.png")})
+    for name in ("ExpertA/1.png", "ExpertB/more/1.png", "ExpertC/1.png", ".thumbs/1.png"):
+        write(tmp_path / name, 101)
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/train.txt").write_text("1.png")
+    with caplog.at_level("INFO", "dimmagen"):
+        assert values(load_pairs(tmp_path)) == {"1": (1, 101)}
+    assert caplog.messages == ["Note: left out, as their names say no side: ExpertA/, ExpertB/"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "pattern"),
+    [("expertC", "raw", "raw/{name}.* -> T/expertC"), ("label", "lowlight", "lowlight/{name}.* -> T/label")],
+)
+def test_the_pattern_that_is_shown_begins_with_the_dark_folder_as_far_as_a_name_tells(
+    first, second, pattern, tmp_path
+):
+    make(tmp_path, {1: (f"{first}/1.png", f"{second}/1.png")})
+    assert f"'T/{pattern}/" in str(refused(tmp_path)).replace(str(tmp_path), "T").replace(os.sep, "/")
+
+
+def test_a_folder_for_each_scene_is_read_by_the_pattern_that_the_refusal_shows(tmp_path):
+    make(tmp_path, {one: (f"{one}/dark.png", f"{one}/light.png") for one in (1, 2)})
+    pattern = re.search("'(.* -> .*)'", str(refused(tmp_path)))[1]
+    assert sorted(values(load_pairs(pattern)).values()) == [(1, 101), (2, 102)]
+
+
 def test_a_folder_of_one_side_is_not_searched_for_pairs_of_its_own(tmp_path):
     files = [f"{side}_{split}/1_{word}.png" for side in ("low", "high") for split in ("train", "test")
              for word in ("low", "high")]  # fmt: skip

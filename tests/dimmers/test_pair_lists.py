@@ -99,6 +99,24 @@ def test_of_a_list_with_splits_the_pairs_for_evaluation_are_left_out(tmp_path, c
     assert list(values(load_pairs(path))) == ["1", "2", "3"]
 
 
+@pytest.mark.parametrize(
+    ("column", "cells", "kept"),
+    [
+        ("phase", ["train", "test", "train"], ["1", "3"]),
+        ("set", ["Training", "VAL", "Dev"], ["1"]),
+        ("camera", ["train", "test", "kitchen"], ["1", "2", "3"]),  # a train, and a test
+        ("edges", ["train/1.png", "test/2.png", "train/3.png"], ["1", "2", "3"]),
+    ],
+)
+def test_a_column_of_nothing_but_splits_is_one_whatever_its_name(column, cells, kept, tmp_path, caplog):
+    files = {one: (f"low/{one}.png", f"high/{one}.png") for one in (1, 2, 3)}
+    rows = [f"low/{one}.png,{cell},high/{one}.png" for one, cell in zip(files, cells, strict=True)]
+    path = write_list(tmp_path, files, "\n".join([f"low,{column},high", *rows]))
+    with caplog.at_level("INFO", "dimmagen"):
+        assert list(values(load_pairs(path))) == kept
+    assert ("not those of the split" in caplog.text) == (len(kept) < 3)
+
+
 def test_a_list_with_two_separators_is_refused(tmp_path):
     path = write_list(tmp_path, {1: ("a.png", "b.png")}, "a.png;b.png,c.png\n")
     with pytest.raises(UsageError, match="a comma and with a semicolon"):

@@ -5,7 +5,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers import real_pairs
@@ -47,6 +47,13 @@ def test_a_pair_records_the_hash_of_each_file_and_the_jpeg_quality(folder):
     assert stored["9"].dark_sha256 == hashlib.sha256((folder / "low" / "9.jpg").read_bytes()).hexdigest()
     assert stored["9"].light_sha256 == hashlib.sha256((folder / "high" / "9.png").read_bytes()).hexdigest()
     assert (stored["9"].jpeg_quality, stored["2"].jpeg_quality) == (71, 0)
+
+
+def test_an_image_with_megabytes_of_text_is_read(folder):
+    text = PngImagePlugin.PngInfo()
+    text.add_text("workflow", "long " * 4_000_000, zip=True)
+    Image.fromarray(darkened(scene())).save(folder / "low" / "9.png", pnginfo=text)
+    assert [p.jpeg_quality for p in load_pairs(folder, ["9"])] == [0]
 
 
 def test_a_dark_png_that_was_a_jpeg_has_the_quality_of_that(folder):

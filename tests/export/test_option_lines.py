@@ -37,9 +37,20 @@ def test_the_lines_of_a_layout_name_what_the_export_has(name, dataset, tmp_path,
             assert (tmp_path / path).exists(), line
 
 
+@pytest.mark.parametrize("name", ["basicsr", "basicsr-lmdb", "llformer"])
+def test_an_export_without_validation_pairs_has_no_lines_for_them(name, dataset, tmp_path, capsys):
+    out = tmp_path / "export"
+    assert exit_code("export", dataset, "--layout", name, "--out", out, "--validation", "0") == 0
+    shown = capsys.readouterr().out
+    lines = layout_lines(LAYOUTS[name], out)
+    assert [line for line in lines if "train" in line.lower()]
+    assert all(line in shown for line in lines)
+    assert not re.search(r"^ *val", shown, re.IGNORECASE | re.MULTILINE)
+
+
 @pytest.mark.parametrize("name", LABELLED)
 def test_layouts_of_labels_have_lines_for_every_split(name, tmp_path):
-    lines = layout_lines(LAYOUTS[name], tmp_path)
+    lines = layout_lines(LAYOUTS[name], tmp_path / "export")
     assert lines
     assert all(str(tmp_path.as_posix()) in line for line in lines)
 

@@ -41,6 +41,12 @@ def sets(labelled, tmp_path_factory):
     return folder
 
 
+def wall(height, width, level=200):
+    """An even background that is not flat, as label masks are."""
+    stripes = (level + 8 * (np.arange(width) % 2)).astype(np.uint8)
+    return np.tile(stripes[None, :, None], (height, 1, 3))
+
+
 def documents(out) -> dict[str, dict]:
     """The labels of each photo by its stem; those of its variants must be equal."""
     pairs = open_pairs(out)
@@ -167,7 +173,7 @@ def test_labels_that_another_system_wrote_name_the_same_photos(labelled, tmp_pat
 
 
 def test_clic_photos_have_their_boxes_and_masks_where_their_pixels_are(tmp_path):
-    photo = np.full((1200, 1800, 3), 200, np.uint8)
+    photo = wall(1200, 1800)
     photo[300:600, 900:1200] = (250, 40, 40)
     (tmp_path / "clic").mkdir()
     (tmp_path / "masks").mkdir()
@@ -204,7 +210,7 @@ def test_clic_photos_have_their_boxes_and_masks_where_their_pixels_are(tmp_path)
 
 
 def test_an_upright_photo_has_labels_of_either_size(tmp_path):
-    photo = np.full((300, 500, 3), 200, np.uint8)
+    photo = wall(300, 500)
     photo[20:60, 30:130] = 0
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -238,7 +244,7 @@ def turned_photos(folder, names: str, for_stored: bool) -> str:
     folder.mkdir()
     images, annotations = [], []
     for number, name in enumerate(names, 1):
-        photo = np.full((300, 300 if name == "c" else 500, 3), 180 + number, np.uint8)
+        photo = wall(300, 300 if name == "c" else 500, 180 + number)
         photo[20:60, 30:130] = 0
         exif = Image.Exif()
         exif[0x0112] = 3 if name == "b" else 6
@@ -358,7 +364,7 @@ def test_a_box_outside_is_left_out_and_counted(labelled, tmp_path):
 
 
 def test_labels_follow_the_resize_and_the_crop_that_a_user_asks_for(tmp_path):
-    photo = np.full((600, 900, 3), 200, np.uint8)
+    photo = wall(600, 900)
     photo[150:300, 450:600] = (250, 40, 40)
     (tmp_path / "photos").mkdir()
     (tmp_path / "masks").mkdir()

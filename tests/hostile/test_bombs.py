@@ -77,12 +77,25 @@ def with_chunk(kind, content):
 
 
 @pytest.mark.parametrize(
-    ("kind", "start"), [(b"zTXt", b"a\0\0"), (b"iCCP", b"a\0\0"), (b"iTXt", b"a\0\1\0\0\0")]
+    ("kind", "start"),
+    [
+        *[(b"iCCP", b"a\0\0"), (b"zTXt", b"Raw profile type exif\0\0")],
+        (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0"),
+    ],
 )
 def test_a_bomb_in_the_metadata_is_not_unpacked(kind, start):
     content = start + zlib.compress(bytes(100_000_000))
     with pytest.raises(ImageError, match="Decompressed data too large"):
         decode_rgb8(with_chunk(kind, content))
+
+
+@pytest.mark.parametrize(("kind", "start"), [(b"zTXt", b"a\0\0"), (b"iTXt", b"a\0\1\0\0\0")])
+def test_a_bomb_in_text_that_is_not_needed_is_not_unpacked_either(kind, start, tmp_path):
+    content = start + zlib.compress(bytes(400_000_000))
+    (tmp_path / "bomb").write_bytes(with_chunk(kind, content))
+    result, memory = decoded(tmp_path / "bomb")
+    assert result == "lossless 300 300 3"
+    assert memory < 200_000_000
 
 
 def test_more_data_than_the_image_has_is_not_unpacked(tmp_path):

@@ -102,6 +102,8 @@ def test_what_a_clip_names_is_in_the_facts():
     examined = SOURCES["inter4k"].examine(make_quarters(**tags))
     facts = examined[0].facts.shown
     assert (facts.transfer, facts.range, facts.matrix) == ("bt709", "full", "itu601")
+    named_by_6 = SOURCES["inter4k"].examine(make_quarters(colorspace=6))[0].facts.shown
+    assert named_by_6.matrix == "itu601"
     plain = SOURCES["inter4k"].examine(make_quarters())[0].facts.shown
     assert (plain.transfer, plain.matrix) == ("", "")
 
@@ -199,6 +201,7 @@ def test_the_colours_follow_the_matrix_named_in_the_clip():
     for matrix, height, (red, blue) in (
         (1, 360, bt709),
         (5, 720, bt601),
+        (6, 720, bt601),
         (2, 360, bt601),
         (2, 720, bt709),
     ):
@@ -304,3 +307,30 @@ def test_a_cover_picture_before_the_film_is_no_frame_of_it():
 def test_clips_of_wide_primaries_are_rejected_by_name(primaries):
     examined = SOURCES["inter4k"].examine(make_quarters(color_primaries=primaries.value))
     assert [one.verdict.rule for one in examined] == ["color-space", "color-space"]
+
+
+@pytest.mark.parametrize(
+    ("tags", "named"),
+    [
+        ({"color_trc": ColorTrc.LINEAR.value}, "the transfer function linear light"),
+        ({"color_trc": ColorTrc.LOG.value}, "the transfer function logarithmic"),
+        ({"color_trc": ColorTrc.SMPTE428.value}, "the transfer function gamma 2.6"),
+        ({"colorspace": 8}, "the matrix YCgCo"),
+        ({"colorspace": 14}, "the matrix ICtCp"),
+    ],
+)
+def test_clips_whose_colours_cannot_be_converted_are_rejected_by_name(tags, named):
+    first, last = SOURCES["inter4k"].examine(make_quarters(**tags))
+    assert (first.verdict.rule, last.verdict.rule) == ("color-space", "color-space")
+    assert first.verdict.reason == f"has {named}; convert it to BT.709 first"
+
+
+@pytest.mark.parametrize("tags", [{"color_trc": ColorTrc.GAMMA28.value}, {"colorspace": 3}])
+def test_what_pal_clips_name_and_reserved_values_are_no_reason_to_reject(tags):
+    assert colors_of_quarters(video.first_frame(make_quarters(**tags)).pixels) == "red green blue white"
+
+
+def test_the_matrix_of_rgb_frames_does_not_count():
+    frame = av.VideoFrame.from_ndarray(np.full((96, 160, 3), RED, np.uint8), "rgb24")
+    frame.colorspace = 8
+    assert video._as_shown(frame).pixels[5, 5].tolist() == list(RED)

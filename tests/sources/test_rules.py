@@ -86,3 +86,47 @@ def test_the_rule_finds_the_white_backgrounds_among_real_imagenet_photos(shared_
         ):
             rejected.add(path.name)
     assert rejected == on_white
+
+
+def label_mask(colours):
+    """Areas of 20x20 pixels, each of one of so many colours."""
+    areas = np.arange(600).reshape(20, 30) % colours
+    palette = np.stack([np.arange(256), 255 - np.arange(256), np.full(256, 90)], axis=1).astype(np.uint8)
+    return palette[np.kron(areas, np.ones((20, 20), int))]
+
+
+GRAY_PHOTO = np.repeat(data.camera()[..., None], 3, axis=2)
+STRIPES = np.tile(np.array([90, 200], np.uint8)[None, :, None], (300, 150, 3))
+ON_WHITE = np.pad(data.coffee(), ((200, 200), (250, 250), (0, 0)), constant_values=255)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "colours"),
+    [
+        (label_mask(2), 2),  # as of salient objects
+        (label_mask(21), 21),  # as VOC's, stored as RGB
+        (label_mask(200), 200),
+        (np.full((300, 300, 3), 200, np.uint8), 1),
+        (data.coffee(), 0),
+        (GRAY_PHOTO, 0),
+        (ON_WHITE, 0),
+        (np.zeros((300, 1, 3), np.uint8), 0),
+        (STRIPES, 0),
+        (STRIPES.swapaxes(0, 1), 0),
+    ],
+)
+def test_the_colours_of_flat_areas_are_counted(pixels, colours):
+    found = rules.flat_colours(pixels)
+    assert found == colours
+    assert (rules.palette(found).rule == "palette") == (colours > 1)
+
+
+def test_a_drawing_with_more_colours_than_a_palette_is_no_label_mask():
+    assert rules.palette(256).reason == "has 256 colours in flat areas, as label masks and drawings have"
+    assert rules.palette(257).accepted
+
+
+def test_light_images_of_all_sources_are_no_label_masks(shared_data):
+    paths = [*shared_data.glob("sources/*/*.[jJ]*"), *shared_data.glob("lol/dev15/high/*.png")]
+    assert [one.name for one in paths if rules.flat_colours(decode_rgb8(one.read_bytes())[0])] == []
+    assert len(paths) > 100

@@ -60,6 +60,21 @@ def test_every_candidate_gets_one_row_with_a_verdict_and_a_reason(mixed_folder):
     assert (duplicate.light_bytes, duplicate.light_sha256, duplicate.transform) == (0, "", "")
 
 
+def test_label_masks_among_photos_are_rejected_in_whatever_mode_and_size(tmp_path):
+    """As Cityscapes, ADE20K and sets of salient objects have them, beside the photos or in another folder."""
+    mask = np.kron(np.eye(3, dtype=np.uint8) * 200 + 55, np.ones((200, 200), np.uint8))
+    save(tmp_path / "img/1.png", enlarged(photos.coffee(), 600, 600))
+    save(tmp_path / "img/1_mask.png", mask)
+    save(tmp_path / "gtFine/1_color.png", np.stack([mask, mask // 2, 255 - mask], axis=2))
+    save(tmp_path / "gtFine/1_instanceIds.png", mask.astype(np.uint16) * 256)
+    for source in ("folder", "clic"):  # which reduces images: their edges have more colours then
+        rows = rows_of(f"{source}={tmp_path}")
+        assert [row.name for row in rows if row.accepted] == ["img/1.png"]
+        assert {(row.rule, row.reason[:14]) for row in rows if not row.accepted} == {
+            ("palette", "has 2 colours ")
+        }
+
+
 def test_rows_do_not_depend_on_the_number_of_threads(mixed_folder):
     text = f"folder={mixed_folder}"
     assert rows_of(text, workers=1) == rows_of(text, workers=5)

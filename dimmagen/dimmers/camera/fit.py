@@ -23,6 +23,7 @@ from dataclasses import replace
 import numpy as np
 
 from dimmagen.core.errors import DimmagenError
+from dimmagen.core.threads import one_thread
 from dimmagen.dimmers.camera.chroma import suppress_fine_chroma
 from dimmagen.dimmers.camera.chroma_fit import fine_chroma
 from dimmagen.dimmers.camera.highlights_fit import BRIGHTEST, headroom
@@ -38,6 +39,7 @@ from dimmagen.dimmers.real_pairs import RealPair
 MOST_REPETITIONS = 3  # of the fit, for noise so strong that the response depends on it
 
 
+@one_thread()
 def fit_camera(pairs: Sequence[RealPair], seed: int = 0, tiles_per_pair: int = TILES_PER_PAIR) -> CameraModel:
     """Fit the camera model.
 

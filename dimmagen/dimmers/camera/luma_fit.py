@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dimmagen.core.threads import in_threads
 from dimmagen.dimmers.camera.tiles import Tile
 from dimmagen.metrics.realism import noise
 
@@ -31,9 +32,7 @@ def channel_ratios(images: Sequence[np.ndarray], tiles: Sequence[Tile]) -> np.nd
     Returns:
         float64 (blocks, 2): ln of the ratio of the powers, less its median over the blocks.
     """
-    powers = np.concatenate(
-        [_block_powers(image, tile.noise_area) for image, tile in zip(images, tiles, strict=True)]
-    )
+    powers = np.concatenate(in_threads(_block_powers, images, [tile.noise_area for tile in tiles]))
     logs = np.log(powers + ROUNDING)
     ratios = logs[:, [0, 2]] - logs[:, [1]]
     return (

@@ -1,16 +1,19 @@
-"""Step 2 of the fit: the noise, by simulating dark images until they have the noise of the real ones.
-
-Statistics are taken of blocks of 16x16 pixels, and their median over all blocks is compared: a few blocks of
-texture that the light image does not show (leaves in the wind, a reflection) would decide a mean of powers.
-"""
+"""Step 2 of the fit: the noise, by simulating dark images until they have the noise of the real ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dimmagen.core.threads import in_threads
 from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.camera import kernel
+from dimmagen.dimmers.camera.block_noise import (
+    MeasuredNoise,
+    cells_of_blocks,
+    over_all_blocks,
+    structure_of_blocks,
+)
 from dimmagen.dimmers.camera.luma_fit import channel_ratios, luma_share, pairs_of_blocks
 from dimmagen.dimmers.camera.model import LARGEST_SKEW, CameraModel
 from dimmagen.dimmers.camera.response import SIGMA_KNOTS, level_axis, sigma_axis
@@ -42,9 +45,6 @@ COMPARISON = (31, 32, 33, 34)  # numbers of simulations, other than those of the
 LEAST_SHARE = 0.5  # of luma in what the noise depends on
 STRUCTURE_ROUNDS = 14  # with noise of their own, after the others
 LAST_ROUNDS = 3  # of them, in which the filters are those that fitted best, and the rest adapts
-BLOCK = 16  # pixels
-FEWEST_IN_CELL = 24  # pixels of one block near one knot
-FEWEST_IN_BLOCK = 64  # pixels: fewer do not show a correlation
 FEW_PIXELS = 2000.0  # knots with fewer pixels depend mostly on their neighbours
 SMALLEST_EIGENVALUE = 1e-3
 LEAST_POWER = 0.05  # grey levels squared, of rounding to 8 bits: a pair with less noise shows no level
@@ -57,28 +57,6 @@ FEWEST_DEGREES, MOST_DEGREES = 5.0, 100.0  # of freedom; more are a Gaussian
 # Of curves over the knots: differences of second and first order.
 _BEND, _TILT = (np.diff(np.eye(SIGMA_KNOTS), order, axis=0) for order in (2, 1))
 _ROUGHNESS = 0.05 * _BEND.T @ _BEND + 0.01 * _TILT.T @ _TILT
-
-
-@dataclass(frozen=True, eq=False)
-class _MeasuredNoise:
-    """Statistics of the residuals over all tiles.
-
-    Attributes:
-        power, skewness, count: (3, SIGMA_KNOTS), mean square and skewness of the residual around each knot,
-            and number of pixels.
-        correlation: (3, 3), between the channels.
-        lags: (2,), luma and chroma autocorrelation at lag 1.
-        kurtosis: (2,), of luma and chroma.
-        pixels: number of those in which these three are measured.
-    """
-
-    power: np.ndarray
-    skewness: np.ndarray
-    count: np.ndarray
-    correlation: np.ndarray
-    lags: np.ndarray
-    kurtosis: np.ndarray
-    pixels: float
 
 
 def fit_noise(model: CameraModel, tiles: Sequence[Tile], responses: PairResponses, seed: int) -> CameraModel:
@@ -103,7 +81,7 @@ def fit_noise(model: CameraModel, tiles: Sequence[Tile], responses: PairResponse
 
 def _by_own_level_or_by_luma(
     model: CameraModel, tiles: Sequence[Tile], responses: PairResponses, seed: int
-) -> tuple[CameraModel, "_NoiseFit", _MeasuredNoise]:
+) -> tuple[CameraModel, "_NoiseFit", MeasuredNoise]:
     """The model with noise that depends on what the pairs show, what it was fitted with, and the target."""
     fit = _noise_fit(model, tiles, responses, seed)
     darks = [tile.dark for tile in tiles]
@@ -129,7 +107,7 @@ def _noise_fit(model: CameraModel, tiles: Sequence[Tile], responses: PairRespons
 
 
 def _rounds(
-    model: CameraModel, fit: "_NoiseFit", real: _MeasuredNoise, iterations: Sequence[int]
+    model: CameraModel, fit: "_NoiseFit", real: MeasuredNoise, iterations: Sequence[int]
 ) -> CameraModel:
     """The model after it was simulated and corrected so often."""
     for iteration in iterations:
@@ -173,7 +151,7 @@ def _tail(real: float, simulated: Sequence[float], chance: float) -> float:
     return round(max(1 / found, FEWEST_DEGREES), 1) if found > 1 / MOST_DEGREES else 0.0
 
 
-def _corrected(model: CameraModel, real: _MeasuredNoise, simulated: _MeasuredNoise) -> CameraModel:
+def _corrected(model: CameraModel, real: MeasuredNoise, simulated: MeasuredNoise) -> CameraModel:
     """The model with level, skew and channel correlation of its noise nearer to the real ones."""
     return replace(
         model,
@@ -183,7 +161,7 @@ def _corrected(model: CameraModel, real: _MeasuredNoise, simulated: _MeasuredNoi
     )
 
 
-def _with_structure(model: CameraModel, fit: "_NoiseFit", real: _MeasuredNoise) -> CameraModel:
+def _with_structure(model: CameraModel, fit: "_NoiseFit", real: MeasuredNoise) -> CameraModel:
     """The model with long filters and banding, if the real images have what it cannot express without."""
     few = few_tiles(fit.tiles)
     textures = fit.dimmed(model, ROUNDS, tau=0.0)
@@ -237,32 +215,32 @@ class _NoiseFit:
     knots: Sequence[np.ndarray]
     seed: int
 
-    def simulated(self, model: CameraModel, iteration: int) -> _MeasuredNoise:
+    def simulated(self, model: CameraModel, iteration: int) -> MeasuredNoise:
         """Statistics of the tiles as the model dims them."""
         return self.measured(self.dimmed(model, iteration))
 
     def dimmed(self, model: CameraModel, iteration: int, tau: float = 1.0) -> list[np.ndarray]:
         """The tiles as the model dims them, float32 (H, W, 3)."""
-        images = []
-        for index, tile in enumerate(self.tiles):
+
+        def dim(index: int, tile: Tile) -> np.ndarray:
             key = (self.seed * 1000 + iteration) * 100003 + index
             draw = Draw(gamma=1.0, tau=tau, exposure=1.0, noise_seed=key)
-            dark = _model_of_pair(model, tile.pair, self.responses).dim(tile.light.astype(np.uint8), draw)
-            images.append(dark.astype(np.float32))
-        return images
+            own = _model_of_pair(model, tile.pair, self.responses)
+            return own.dim(tile.light.astype(np.uint8), draw).astype(np.float32)
 
-    def measured(self, images: Sequence[np.ndarray]) -> _MeasuredNoise:
+        return in_threads(dim, range(len(self.tiles)), self.tiles)
+
+    def measured(self, images: Sequence[np.ndarray]) -> MeasuredNoise:
         """Statistics of one dark image, float32 (H, W, 3), for each tile."""
-        cells, blocks = [], []
-        for image, tile, knots in zip(images, self.tiles, self.knots, strict=True):
+
+        def tables(image: np.ndarray, tile: Tile, knots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             residual = noise.residual(image)
-            cells.append(_cells(residual, tile.noise_area, knots))
-            blocks.append(_blocks(residual, tile.noise_area))
-        power, skewness, count = _by_knot(np.concatenate(cells))
-        table = np.concatenate(blocks)
-        medians = np.array([_weighted_median(column, table[:, -1]) for column in table[:, :-1].T])
-        correlation, pixels = medians[:9].reshape(3, 3), float(table[:, -1].sum())
-        return _MeasuredNoise(power, skewness, count, correlation, medians[9:11], medians[11:], pixels)
+            return (
+                cells_of_blocks(residual, tile.noise_area, knots),
+                structure_of_blocks(residual, tile.noise_area),
+            )
+
+        return over_all_blocks(in_threads(tables, images, self.tiles, self.knots))
 
 
 def _nearest_knots(model: CameraModel, tile: Tile, responses: PairResponses) -> np.ndarray:
@@ -283,95 +261,13 @@ def _model_of_pair(model: CameraModel, pair: int, responses: PairResponses) -> C
     return replace(model, log_exposure=responses.log_exposures[pair], balance=responses.balances[pair])
 
 
-# --- statistics of blocks -----------------------------------------------------------------------------
-
-
-def _block_numbers(height: int, width: int) -> np.ndarray:
-    """Number of the 16x16 block of each pixel: int (H, W)."""
-    rows, columns = np.arange(height) // BLOCK, np.arange(width) // BLOCK
-    return rows[:, None] * (columns[-1] + 1) + columns
-
-
-def _cells(residual: np.ndarray, area: np.ndarray, knots: np.ndarray) -> np.ndarray:
-    """The pixels of one block near one knot: float64 (cells, 5) of channel, knot, power, skewness, pixels."""
-    block = _block_numbers(*area.shape)
-    tables = []
-    for channel in range(3):
-        cell = block[area] * SIGMA_KNOTS + knots[channel]
-        values = residual[area, channel].astype(np.float64)
-        count = np.bincount(cell)
-        enough = np.flatnonzero(count >= FEWEST_IN_CELL)
-        second, third = (np.bincount(cell, values**moment)[enough] / count[enough] for moment in (2, 3))
-        skewness = third / (second + 1e-3) ** 1.5
-        columns = (np.full(len(enough), channel), enough % SIGMA_KNOTS, second, skewness, count[enough])
-        tables.append(np.stack(columns, axis=1).astype(np.float64))
-    return np.concatenate(tables)
-
-
-def _blocks(residual: np.ndarray, area: np.ndarray) -> np.ndarray:
-    """Structure and tails of each block.
-
-    Returns:
-        float64 (blocks, 14): the channels' nine correlations, luma and chroma autocorrelation at lag 1, luma
-        and chroma kurtosis, pixels.
-    """
-    block = _block_numbers(*area.shape)
-    blocks = int(block[-1, -1]) + 1
-
-    def sums(values: np.ndarray, where: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-        return np.bincount(numbers[where], values[where], minlength=blocks)
-
-    count = np.bincount(block[area], minlength=blocks)
-    enough = count >= FEWEST_IN_BLOCK
-    channels = np.moveaxis(residual, 2, 0)
-    products = np.stack([sums(one * other, area, block) for one in channels for other in channels])
-    deviation = np.sqrt(np.maximum(products[[0, 4, 8]], 1e-9))
-    correlation = products / np.repeat(deviation, 3, axis=0) / np.tile(deviation, (3, 1))
-    luma = residual.mean(2, keepdims=True)
-    lags, kurtoses = [], []
-    for part in (luma, residual - luma):
-        power = np.maximum(sums((part**2).sum(2), area, block) / np.maximum(count, 1), 1e-9)
-        fourth = sums((part**4).sum(2), area, block) / np.maximum(count, 1)
-        kurtoses.append(part.shape[2] * fourth / power**2)
-        lag = np.zeros(blocks)
-        for one, other in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
-            both = area[one] & area[other]
-            number = np.bincount(block[one][both], minlength=blocks)
-            lag += sums((part[one] * part[other]).sum(2), both, block[one]) / np.maximum(number, 1) / 2
-        lags.append(lag / power)
-    return np.stack([*correlation, *lags, *kurtoses, count], axis=1)[enough]
-
-
-def _by_knot(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Median power and skewness, and pixels, of each knot: (3, SIGMA_KNOTS) each; 0 without cells."""
-    power, skewness, count = (np.zeros((3, SIGMA_KNOTS)) for _ in range(3))
-    for channel, knot in np.unique(cells[:, :2].astype(int), axis=0):
-        own = cells[(cells[:, 0] == channel) & (cells[:, 1] == knot)]
-        power[channel, knot] = _weighted_median(own[:, 2], own[:, 4])
-        skewness[channel, knot] = _weighted_median(own[:, 3], own[:, 4])
-        count[channel, knot] = own[:, 4].sum()
-    return power, skewness, count
-
-
-def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
-    """The value below and above which lies half of the weight; 0 without values."""
-    if not len(values):
-        return 0.0
-    order = np.argsort(values, kind="stable")
-    total = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(total, total[-1] / 2)])
-
-
-# --- corrections --------------------------------------------------------------------------------------
-
-
-def _updated_sigma(log_sigma: np.ndarray, real: _MeasuredNoise, simulated: _MeasuredNoise) -> np.ndarray:
+def _updated_sigma(log_sigma: np.ndarray, real: MeasuredNoise, simulated: MeasuredNoise) -> np.ndarray:
     """Noise curves corrected by the ratio of powers."""
     step = 0.5 * np.log((real.power + 1e-3) / (simulated.power + 1e-3))
     return _smoothed(log_sigma, step, real.count, _ROUGHNESS)
 
 
-def _updated_skew(skew: np.ndarray, real: _MeasuredNoise, simulated: _MeasuredNoise) -> np.ndarray:
+def _updated_skew(skew: np.ndarray, real: MeasuredNoise, simulated: MeasuredNoise) -> np.ndarray:
     """Skew curves corrected by the difference of skewnesses, and pulled towards 0."""
     step = SKEW_STEP * (real.skewness - simulated.skewness)
     curves = _smoothed(skew, step, real.count, _ROUGHNESS + SKEW_PULL * np.eye(SIGMA_KNOTS))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from dimmagen.core.threads import in_threads
 from dimmagen.dimmers.camera.model import CameraModel
 from dimmagen.dimmers.camera.structure import RADIUS, response, spectrum, taps_of, unit_taps
 from dimmagen.dimmers.camera.tiles import Tile
@@ -98,16 +99,17 @@ def quiet_parts(tiles: Sequence[Tile], textures: Sequence[np.ndarray]) -> list[Q
 
 def measured_structure(images: Sequence[np.ndarray], quiet: Sequence[QuietParts]) -> MeasuredStructure:
     """Measure one dark image, float32 (H, W, 3), for each tile."""
-    lags: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-    pairs: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-    bands: list[list[list[np.ndarray]]] = []
-    for image, where in zip(images, quiet, strict=True):
-        for part, values in enumerate(_luma_and_chroma(_wide_residual(image - where.texture))):
-            found, counts = _block_lags(values, where.area, where.blocks[part])
-            lags[part].append(found)
-            pairs[part].append(counts)
+
+    def measure(image: np.ndarray, where: QuietParts) -> tuple[list[tuple], list[list[np.ndarray]]]:
+        wide = _luma_and_chroma(_wide_residual(image - where.texture))
+        lags = [
+            _block_lags(part, where.area, blocks) for part, blocks in zip(wide, where.blocks, strict=True)
+        ]
         parts = _luma_and_chroma(noise.residual(image))
-        bands.append([[_bands(part, where.area, axis) for axis in (0, 1)] for part in parts])
+        return lags, [[_bands(part, where.area, axis) for axis in (0, 1)] for part in parts]
+
+    found, bands = zip(*in_threads(measure, images, quiet), strict=True)
+    lags, pairs = ([[one[part][which] for one in found] for part in (0, 1)] for which in (0, 1))
     joined = [[np.concatenate([one[part][axis] for one in bands]) for axis in (0, 1)] for part in (0, 1)]
     length = max(len(values) for rows in joined for values in rows)
     padded = [[np.pad(v, (0, length - len(v)), constant_values=np.nan) for v in rows] for rows in joined]

@@ -28,7 +28,8 @@ class YoloFormat:
         "COCO](../dark-coco.md)). Labels that came from YOLO are written as they were: boxes,\n"
         "polygons or keypoints, with their class numbers. Categories of COCO and VOC are numbered\n"
         "from 0 in the order of their ids, boxes are written without their polygons, and crowds, for\n"
-        "which YOLO has no line, are left out and counted."
+        "which YOLO has no line, are left out and counted. Without validation pairs, `val` of\n"
+        "`data.yaml` names the training images, since Ultralytics refuses a file without it."
     )
 
     def write(self, work: SplitWork, split: str, extension: str) -> LeftOut:
@@ -40,7 +41,8 @@ class YoloFormat:
             crowds += len(document["annotations"]) - len(objects)
             lines = [_yolo_line(annotation, numbers, document) for annotation in objects]
             storage.atomic_write(folder / f"{one.name}.txt", "".join(lines).encode())
-        content = {"train": "images/train", "val": "images/val", "names": names}
+        # Of the last split that is written: readers refuse a file without validation images.
+        content = {"train": "images/train", "val": f"images/{split}", "names": names}
         if shape:
             content["kpt_shape"] = shape
         storage.atomic_write(work.root / "data.yaml", yaml.safe_dump(content, sort_keys=False).encode())

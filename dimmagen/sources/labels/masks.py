@@ -13,6 +13,7 @@ from dimmagen.images.codec import encode_mask_png
 from dimmagen.images.pillow_settings import default_settings
 from dimmagen.images.pillow_warnings import ignored_warnings
 from dimmagen.images.png_damage import png_damage
+from dimmagen.images.png_metadata import metadata_first
 from dimmagen.sources.labels.annotations import broken
 from dimmagen.sources.labels.files import LabelFiles
 from dimmagen.sources.labels.geometry import Move
@@ -89,7 +90,7 @@ def _opened(data: bytes, where: str) -> Image.Image:
         raise broken(where, f"it {damage}")
     try:
         with ignored_warnings(), default_settings():
-            image = Image.open(io.BytesIO(data), formats=("PNG",))
+            image = Image.open(io.BytesIO(metadata_first(data)), formats=("PNG",))
     except Exception as error:  # as above
         raise broken(where, f"it is not a PNG ({error})") from error
     if image.mode not in _MODES:

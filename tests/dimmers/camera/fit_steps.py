@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dimmagen.dimmers.camera.noise_fit import _MeasuredNoise
+from dimmagen.dimmers.camera.block_noise import MeasuredNoise
 from dimmagen.dimmers.camera.response_fit import PairResponses
 from dimmagen.dimmers.camera.tiles import Tile
 from tests.cameras import camera
@@ -16,11 +16,11 @@ def a_tile(pair: int = 0, size=(40, 52), area=None, seed: int = 0) -> Tile:
     return Tile(pair, dark, light, everywhere, everywhere if area is None else area)
 
 
-def a_measured(power=1.0, skewness=0.0, count=1e9, correlation=None) -> _MeasuredNoise:
+def a_measured(power=1.0, skewness=0.0, count=1e9, correlation=None) -> MeasuredNoise:
     full = np.ones((3, 12))
     correlation = np.eye(3) if correlation is None else correlation
     none = np.zeros(2)
-    return _MeasuredNoise(power * full, skewness * full, count * full, correlation, none, none, 1e9)
+    return MeasuredNoise(power * full, skewness * full, count * full, correlation, none, none, 1e9)
 
 
 def responses_of(pairs: int = 2) -> PairResponses:
