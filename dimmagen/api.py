@@ -27,7 +27,7 @@ from dimmagen.generate.execution import ChosenExecutor, choose_execution
 from dimmagen.generate.growing import begin_addition, has_nothing_new, refuse_other_scenes
 from dimmagen.generate.light_format import AskedLightFormat
 from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
-from dimmagen.generate.removing import remove_photos as remove_from_dataset
+from dimmagen.generate.removing import remove_from_dataset
 from dimmagen.generate.run import GenerateProgress, generate_dataset, refuse_early
 from dimmagen.generate.subset import CRITERIA, Selection, write_subset
 from dimmagen.sources import mixhq

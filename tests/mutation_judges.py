@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 _PLAINLY = "camera::test_the_kernel_gives_the_pixels_of_a_plain_implementation"
 # By module, below the folder of tests that is named like its own. `a/b` is `a/test_b.py`.
 _OTHERS = {
+    "core.storage.fsspec_files": ("../storage", "../remote", "../remembered_listings", "../file_servers"),
     "core.storage.listing": ("../storage", "../remote", "../remembered_listings"),
     "core.storage.paths": ("../storage",),
     "core.storage.range_reader": ("../remote", "../file_servers"),

@@ -21,7 +21,7 @@ from dimmagen.cli.command import LazyGroup
 VARIABLE = "_DIMMAGEN_COMPLETE"
 """The environment variable by which a shell asks; click's name for it."""
 TREE = Path(__file__).with_name("completion.json")
-PLUGIN_GROUPS = {
+_GROUPS = {
     "layouts": "dimmagen.layouts",
     "models": "dimmagen.dimmers",
     "sources": "dimmagen.sources",
@@ -172,6 +172,6 @@ def _names(kind: str) -> list[str]:
         from dimmagen.dimmers.profile_folders import saved_profile_names
 
         known += saved_profile_names()
-    if kind in PLUGIN_GROUPS:
-        known += [point.name for point in entry_points(group=PLUGIN_GROUPS[kind])]
+    if kind in _GROUPS:
+        known += [point.name for point in entry_points(group=_GROUPS[kind])]
     return sorted(set(known))

@@ -10,7 +10,7 @@ from dimmagen.cli.options import OutputPath
 from dimmagen.cli.output import echo
 from dimmagen.cli.progress import copied_with_bar
 from dimmagen.core.text import pluralize
-from dimmagen.generate.removing import remove_photos
+from dimmagen.generate.removing import remove_from_dataset
 from dimmagen.sources.mixhq_reading import is_mixhq
 from dimmagen.sources.mixhq_removal import remove_from_mixhq
 from dimmagen.sources.photo_selection import read_names
@@ -45,7 +45,9 @@ def remove(dataset: str, names: str, ignore_unknown: bool) -> dict[str, Any]:
         done = remove_from_mixhq(dataset, lines, ignore_unknown)
         what = "light image"
     else:
-        done = copied_with_bar(lambda *progress: remove_photos(dataset, lines, ignore_unknown, *progress))
+        done = copied_with_bar(
+            lambda *progress: remove_from_dataset(dataset, lines, ignore_unknown, *progress)
+        )
         what = "pair"
     if done.unknown:
         echo(f"{pluralize(len(done.unknown), 'line')} of {names} skipped: nothing of that name.")

@@ -28,7 +28,7 @@ from dimmagen.dataset.checking import (
 )
 from dimmagen.sources.catalog import CatalogRow, values_of
 from dimmagen.sources.mixhq_generations import base_of, mixhq_generations
-from dimmagen.sources.mixhq_packing import sidecar
+from dimmagen.sources.mixhq_packing import light_sidecar
 from dimmagen.sources.mixhq_reading import MIXHQ_MANIFEST, catalog_parts, read_catalog, read_mixhq_manifest
 from dimmagen.sources.mixhq_verdicts import with_recorded_others
 from dimmagen.sources.verdict_counts import VerdictCounts, tally
@@ -204,7 +204,7 @@ def _file_record(record: Mapping) -> FileRecord:
 def _check_light_image(file: BinaryIO, row: CatalogRow, present: Mapping[str, Member]) -> Iterator[str]:
     """What is wrong with a light image."""
     described = present.get(f"{row.key}.json")
-    if described and read_at(file, described.offset, described.size) != sidecar(row):
+    if described and read_at(file, described.offset, described.size) != light_sidecar(row):
         yield "the JSON differs from its row"
     if present.get(row.member) != Member(row.member, row.offset, row.light_bytes):
         yield f"{row.member} is not at byte {row.offset}"

@@ -146,7 +146,7 @@ def _note(folder: Path, place: _Place, places: Sequence[_Place], left: Sequence[
 
 
 def _beside(place: _Place, places: Sequence[_Place]) -> str:
-    """A note on folders of images beside the two sides that are no side, such as FiveK's other experts."""
+    """A note on folders of images next to the two that are used, such as those of FiveK's other experts."""
     if place.dark == place.light:
         return ""
     sides = [path for one in places for path in (one.dark, one.light)]

@@ -42,7 +42,7 @@ from dimmagen.sources.catalog import REJECTED_SCHEMA
 from dimmagen.sources.takedown import Listed, Removed, Takedown, is_done
 
 
-def remove_photos(
+def remove_from_dataset(
     out: str,
     lines: Collection[str],
     ignore_unknown: bool = False,

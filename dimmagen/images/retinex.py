@@ -24,6 +24,6 @@ def split(image: Array, axis: int = -1) -> tuple[Array, Array]:
     return lifted / lifted.sum(axis, keepdims=True), total / 3
 
 
-def join(reflectance: Array, illumination: Array) -> Array:
+def reconstruct(reflectance: Array, illumination: Array) -> Array:
     """Reconstruct the image: I = 3 * L * R. Shapes as returned by :func:`split`."""
     return 3 * illumination * reflectance  # type: ignore[operator,return-value]

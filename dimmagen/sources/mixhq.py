@@ -42,7 +42,7 @@ from dimmagen.sources.mixhq_generations import (
     next_numbers,
     refuse_other_choices,
 )
-from dimmagen.sources.mixhq_packing import MixHQShard, Packing, plan_packing, sidecar
+from dimmagen.sources.mixhq_packing import MixHQShard, Packing, light_sidecar, plan_packing
 from dimmagen.sources.mixhq_reading import MIXHQ_MANIFEST, catalog_parts, has_mixhq_manifest, read_catalog
 from dimmagen.sources.mixhq_verdicts import finished_tally, recorded_others
 from dimmagen.sources.photo_selection import PhotoSelection
@@ -335,7 +335,7 @@ def _write_shard(
         tar = TarWriter(file)
         datas = ordered_map(_stored_light, lights, workers)
         for one, data in zip(lights, datas, strict=True):
-            tar.add(f"{one.row.key}.json", sidecar(one.row))
+            tar.add(f"{one.row.key}.json", light_sidecar(one.row))
             if tar.add(one.row.member, data) != one.row.offset:
                 raise AssertionError(f"{one.row.member} is not where the catalog says")
             on_light()

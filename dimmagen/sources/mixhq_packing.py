@@ -81,7 +81,7 @@ def plan_packing(candidates: Candidates, samples_per_shard: int, first_shard: in
         stop, offset = start + size, 0
         numbers = candidates.order[start:stop]
         for number, one in zip(numbers, candidates.accepted(start, stop), strict=True):
-            offset += tarfile.BLOCKSIZE + _padded(len(sidecar(one.row))) + tarfile.BLOCKSIZE
+            offset += tarfile.BLOCKSIZE + _padded(len(light_sidecar(one.row))) + tarfile.BLOCKSIZE
             shard_of[number], offsets[number] = len(shards), offset
             offset += _padded(one.row.light_bytes)
         total = -(-(offset + 2 * tarfile.BLOCKSIZE) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
@@ -108,7 +108,7 @@ SIDECAR = {
 """The keys of a light image's JSON, the same in every sample, with their types."""
 
 
-def sidecar(row: CatalogRow) -> bytes:
+def light_sidecar(row: CatalogRow) -> bytes:
     """The JSON of a light image."""
     values = (
         row.key,

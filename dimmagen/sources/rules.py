@@ -124,7 +124,7 @@ def folder(facts: Facts) -> Verdict:
 
 
 def palette(colours: int) -> Verdict:
-    """Every source: what a palette of 256 colours can hold is no photo, in whatever mode it is stored (ours).
+    """Every source: what a palette of 256 colours can hold is not a photo, whatever its mode (ours).
 
     Args:
         colours: from :func:`flat_colours`.

@@ -131,9 +131,9 @@ def test_sftp_waits_half_a_minute_for_a_server_unless_the_user_has_set_that(monk
         "simplecache::SSH://host/x": {"ssh": {"timeout": 30}},
         "ftp://host/x": {},
     }.items():
-        assert open_filesystem(url)[0] == options
+        assert open_filesystem(url)[0].filesystem == options
     monkeypatch.setitem(fsspec.config.conf, "sftp", {"timeout": 5})
-    assert open_filesystem("sftp://host/x")[0] == {}
+    assert open_filesystem("sftp://host/x")[0].filesystem == {}
 
 
 def test_what_a_library_logs_of_an_error_that_it_raises_is_not_printed_meanwhile():

@@ -14,7 +14,7 @@ from dimmagen.core.errors import UnavailableError
 from dimmagen.core.lock import STATE
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.verify import verify_dataset
-from dimmagen.generate.removing import remove_photos
+from dimmagen.generate.removing import remove_from_dataset
 from dimmagen.generate.resume import DatasetFolder
 from tests.dataset_helpers import refused
 from tests.tiny_set import Noted, make_tiny, tiny_lights
@@ -158,5 +158,5 @@ def test_a_disk_that_keeps_the_notes_of_a_run_keeps_no_set_from_being_complete(
     assert make_tiny(lights, out, **NEW) == manifest
     more = make_tiny(lights, out, **NEW, variants=2)
     assert (more.counts.pairs, verify_dataset(str(out)).faults) == (4, [])
-    remove_photos(str(out), [lights.listed[0].key])
+    remove_from_dataset(str(out), [lights.listed[0].key])
     assert verify_dataset(str(out)).faults == []

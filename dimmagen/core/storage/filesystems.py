@@ -4,18 +4,20 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import fsspec
 
 from dimmagen.core.errors import UsageError
 from dimmagen.core.storage import remote, s3
+from dimmagen.core.storage.fsspec_files import FsspecFiles
+
+FileSystem = s3.S3 | FsspecFiles
 
 _SFTP = ("sftp", "ssh")
 _CONNECT_SECONDS = 30  # as fsspec's FTP
 
 
-def open_filesystem(path: str | os.PathLike) -> tuple[Any, str]:
+def open_filesystem(path: str | os.PathLike) -> tuple[FileSystem, str]:
     """The file system of an fsspec URL, and the path within it.
 
     Raises:
@@ -26,9 +28,10 @@ def open_filesystem(path: str | os.PathLike) -> tuple[Any, str]:
         return s3.S3(), text.split("://", 1)[1].rstrip("/")
     try:
         with _without_tracebacks():
-            return fsspec.core.url_to_fs(text, **_patience(text))
+            filesystem, place = fsspec.core.url_to_fs(text, **_patience(text))
     except (AttributeError, ImportError, TypeError, ValueError) as error:  # also of one that needs more
         raise _opening_error(text, error) from None
+    return FsspecFiles(filesystem, text), place
 
 
 @contextmanager
@@ -58,7 +61,7 @@ def _opening_error(url: str, error: Exception) -> UsageError:
 
 
 @contextmanager
-def remote_filesystem(path: str | os.PathLike, remembers: bool = False) -> Iterator[tuple[Any, str]]:
+def remote_filesystem(path: str | os.PathLike, remembers: bool = False) -> Iterator[tuple[FileSystem, str]]:
     """:func:`open_filesystem` for a block in which its errors are translated.
 
     Args:
@@ -68,8 +71,8 @@ def remote_filesystem(path: str | os.PathLike, remembers: bool = False) -> Itera
     """
     with remote.explained(path), _without_tracebacks():
         filesystem, place = open_filesystem(path)
-        if not remembers and not isinstance(filesystem, s3.S3):
-            filesystem.invalidate_cache()
+        if not remembers:
+            filesystem.forget()
         yield filesystem, place
 
 

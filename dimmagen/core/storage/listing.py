@@ -6,13 +6,11 @@ import os
 import posixpath
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from typing import Any
 
 from dimmagen.core.errors import DimmagenError
-from dimmagen.core.storage import remote, s3
 from dimmagen.core.storage.filesystems import remote_filesystem
 from dimmagen.core.storage.paths import local_path
 from dimmagen.core.system_files import is_left_by_system
@@ -28,8 +26,7 @@ def exists(path: str | os.PathLike) -> bool:
     if (place := local_path(path)) is not None:
         return mode_of(place) is not None
     with remote_filesystem(path) as (filesystem, place):
-        is_s3 = isinstance(filesystem, s3.S3)
-        return filesystem.exists(place) if is_s3 else remote.exists(filesystem, place)
+        return filesystem.exists(place)
 
 
 def is_folder(path: str | os.PathLike) -> bool:
@@ -80,7 +77,7 @@ def list_names(folder: str | os.PathLike) -> list[str]:
         names = os.listdir(place)
     else:
         with remote_filesystem(folder) as (filesystem, place):
-            names = [entry.rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(place, detail=False)]
+            names = [entry.rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(place)]
     return sorted(name for name in names if not is_left_by_system(name))
 
 
@@ -92,23 +89,8 @@ def find_files(folder: str) -> list[tuple[str, int, str]]:
         OSError: a folder cannot be listed.
     """
     with remote_filesystem(folder) as (filesystem, place):
-        is_s3 = isinstance(filesystem, s3.S3)
-        found = filesystem.find(place) if is_s3 else _found_below(filesystem, place)
+        found = filesystem.find(place)
     return [(posixpath.relpath(name, place), size, stamp) for name, (size, stamp) in found.items()]
-
-
-def _found_below(filesystem: Any, place: str) -> dict[str, tuple[int, str]]:
-    """Size and stamp of every file; fsspec's own `find` leaves out what cannot be listed."""
-    found: dict[str, tuple[int, str]] = {}
-    folders = [place]
-    while folders:
-        listed = folders.pop()
-        for entry in filesystem.ls(listed, detail=True):
-            if entry["type"] == "directory" and entry["name"].rstrip("/") != listed.rstrip("/"):
-                folders.append(entry["name"])
-            elif entry["type"] == "file":
-                found[entry["name"]] = entry["size"] or 0, _remote_stamp(entry)
-    return found
 
 
 def stamp(path: str | os.PathLike) -> str:
@@ -124,8 +106,7 @@ def stamp(path: str | os.PathLike) -> str:
     if (place := local_path(path)) is not None:
         return stamp_of(os.stat(place))
     with remote_filesystem(path) as (filesystem, place):
-        is_s3 = isinstance(filesystem, s3.S3)
-        return filesystem.etag(place) if is_s3 else _remote_stamp(filesystem.info(place))
+        return filesystem.etag(place)
 
 
 def stamp_of(facts: os.stat_result) -> str:
@@ -137,11 +118,6 @@ def stamp_of(facts: os.stat_result) -> str:
         return ""
     # A program can set the time of the last modification, but not that of the last change.
     return f"{facts.st_mtime_ns}.{facts.st_ctime_ns}.{facts.st_ino}"
-
-
-def _remote_stamp(entry: Mapping[str, Any]) -> str:
-    tag = entry.get("ETag")
-    return tag if isinstance(tag, str) and not tag.startswith("W/") else ""  # a weak one allows other bytes
 
 
 def remove(path: str | os.PathLike) -> None:
@@ -163,10 +139,7 @@ def remove(path: str | os.PathLike) -> None:
                     raise
             return
         with remote_filesystem(path) as (filesystem, place):
-            if isinstance(filesystem, s3.S3):  # which has no empty folders
-                filesystem.rm_file(place)
-            else:
-                remote.remove(filesystem, place)
+            filesystem.rm_file(place)
 
 
 def discard(paths: Iterable[str | os.PathLike]) -> None:

@@ -5,11 +5,9 @@ import json
 import math
 import os
 import stat
-from functools import partial
 from typing import Any, BinaryIO
 
 from dimmagen.core.machine import machine_trouble
-from dimmagen.core.storage import remote, s3
 from dimmagen.core.storage.filesystems import open_filesystem, remote_filesystem
 from dimmagen.core.storage.listing import exists, is_file, mode_of, no_regular_file
 from dimmagen.core.storage.paths import local_path
@@ -25,9 +23,7 @@ def read(path: str | os.PathLike) -> bytes:
     """
     if (place := local_path(path)) is None:
         with remote_filesystem(path, remembers=True) as (filesystem, place):
-            if isinstance(filesystem, s3.S3):
-                return filesystem.cat_file(place)
-            return remote.found(filesystem, partial(filesystem.cat_file, place))
+            return filesystem.cat_file(place)
     if exists(place) and not is_file(place):
         raise no_regular_file(path)
     with machine_trouble(path), open(place, "rb") as file:
@@ -64,9 +60,7 @@ def read_range(path: str | os.PathLike, offset: int, size: int) -> bytes:
             file.seek(offset)
             return file.read(size)
     with remote_filesystem(path, remembers=True) as (filesystem, place):
-        if isinstance(filesystem, s3.S3):
-            return filesystem.cat_file(place, start=offset, end=offset + size)
-        return remote.read_range(filesystem, place, offset, offset + size)
+        return filesystem.cat_file(place, start=offset, end=offset + size)
 
 
 def read_json(path: str | os.PathLike) -> dict[str, Any]:
@@ -100,9 +94,7 @@ def open_binary(path: str | os.PathLike) -> BinaryIO:
     if (place := local_path(path)) is not None:
         return open(place, "rb")
     filesystem, place = open_filesystem(path)
-    if isinstance(filesystem, s3.S3):
-        return filesystem.open(place, "rb")
-    return remote.open_reader(filesystem, place, os.fspath(path))
+    return filesystem.open(place)
 
 
 def size_and_sha256(path: str | os.PathLike) -> tuple[int, str]:

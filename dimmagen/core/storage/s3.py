@@ -107,7 +107,7 @@ def _translate_errors(method: Callable[Parameters, Result]) -> Callable[Paramete
         except DimmagenError:
             raise
         except Exception as error:  # there are many types, and only some are OSErrors
-            place = str(args[-1] if method.__name__ == "put_file" else args[1])
+            place = str(args[2] if method.__name__ == "put_file" else args[1])
             explained = _explained(error, f"s3://{place}")
             if explained is error and method.__name__ in _LISTING:  # which S3 never says of a key
                 explained = RefusedError(
@@ -122,7 +122,7 @@ def _translate_errors(method: Callable[Parameters, Result]) -> Callable[Paramete
 
 
 class S3:
-    """The part of the fsspec interface that storage uses; a place is `bucket` or `bucket/key`.
+    """The methods that storage calls (see also :class:`.FsspecFiles`); a place is `bucket` or `bucket/key`.
 
     Methods raise FileNotFoundError if the object does not exist, RefusedError if credentials, permissions or
     the bucket are missing, and UnavailableError if the last attempt of a request has failed.
@@ -130,6 +130,8 @@ class S3:
     Raises:
         UsageError: s3fs is not installed.
     """
+
+    shows_unfinished = False  # an object appears when it is whole
 
     def __init__(self) -> None:
         try:
@@ -152,6 +154,9 @@ class S3:
         events.register_first("needs-retry.s3", _after_attempt, unique_id=__name__)
         return self._files
 
+    def forget(self) -> None:
+        """Nothing is remembered."""
+
     @_translate_errors
     def isfile(self, place: str) -> bool:
         return "/" in place and self._size(place) is not None
@@ -167,7 +172,7 @@ class S3:
         return self.isfile(place) or self.isdir(place)
 
     @_translate_errors
-    def ls(self, place: str, detail: bool = False) -> list[str]:
+    def ls(self, place: str) -> list[str]:
         """Places of the files and folders directly below a folder."""
         bucket, prefix = _split_folder(place)
         keys: list[str] = []
@@ -242,7 +247,7 @@ class S3:
         tell_of_whole_files(f"s3://{bucket}")
         return data[start:end]
 
-    def open(self, place: str, mode: str = "rb") -> BinaryIO:
+    def open(self, place: str) -> BinaryIO:
         """An object for reading at random positions, a few MiB per request."""
         return cast(
             BinaryIO,
@@ -250,8 +255,8 @@ class S3:
         )
 
     @_translate_errors
-    def put_file(self, file: str, place: str) -> None:
-        """Upload a local file: its object appears once the upload is complete.
+    def put_file(self, file: str, place: str, unfinished: str = "") -> None:
+        """Upload a local file: its object appears once the upload is complete, so no other name is needed.
 
         A larger file is uploaded in parts; if one fails finally, all are discarded (s3fs aborts the upload).
         """
@@ -260,7 +265,7 @@ class S3:
 
     @_translate_errors
     def rm_file(self, place: str) -> None:
-        """Remove an object; does nothing if it does not exist."""
+        """Remove an object; does nothing if it does not exist. There are no empty folders."""
         self._filesystem.rm_file(place)
 
     @_translate_errors

@@ -23,7 +23,6 @@ from typing import BinaryIO, cast
 
 from dimmagen.core import abandoned
 from dimmagen.core.errors import DimmagenError
-from dimmagen.core.storage import remote, s3
 from dimmagen.core.storage.filesystems import remote_filesystem
 from dimmagen.core.storage.listing import list_names, mode_of, no_regular_file, remove
 from dimmagen.core.storage.paths import join, last_part, local_path
@@ -139,15 +138,11 @@ def _give_name(file: BinaryIO, temporary: Path, path: Path) -> None:
 
 @contextmanager
 def _remote_writer(url: str | os.PathLike) -> Iterator[BinaryIO]:
-    with _readable_temporary() as (spool, path):
-        yield spool
-        spool.flush()
+    with _readable_temporary() as (file, path):
+        yield file
+        file.flush()
         with remote_filesystem(url) as (filesystem, place):
-            if isinstance(filesystem, s3.S3):
-                filesystem.put_file(path, place)
-                return
-            filesystem.makedirs(filesystem._parent(place), exist_ok=True)
-            remote.put_file(filesystem, path, place, unfinished_name(last_part(place)))
+            filesystem.put_file(path, place, unfinished_name(last_part(place)))
 
 
 @contextmanager
@@ -277,10 +272,8 @@ def remove_unfinished(folder: str | os.PathLike) -> list[str]:
     place = local_path(folder)
     if place is None:
         with remote_filesystem(folder) as (filesystem, place):
-            if isinstance(filesystem, s3.S3):
+            if not filesystem.shows_unfinished:
                 return filesystem.abort_uploads(place)
-            if not remote.is_of_files(filesystem):
-                return []
         left = list(filter(is_unfinished, list_names(folder)))
         for name in left:
             remove(join(folder, name))

@@ -34,5 +34,5 @@ def dim_plainly(model: MdnModel, light: np.ndarray, draw: Draw) -> np.ndarray:
     colour = sample(network(inputs), words).clamp(min=0)
     total = colour.sum(1, keepdim=True)
     colour = torch.where(total > 0, colour / total.clamp(min=1e-30), reflectance)
-    dark = retinex.join(colour, dark_illumination) * 255
+    dark = retinex.reconstruct(colour, dark_illumination) * 255
     return dark.round().clamp(max=255).to(torch.uint8).numpy().reshape(light.shape)

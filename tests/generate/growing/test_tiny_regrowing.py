@@ -13,7 +13,7 @@ from dimmagen.generate import regrowing
 from dimmagen.generate.growing import open_base
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.regrowing import Membership, StagedLightImages, regrow
-from dimmagen.generate.removing import remove_photos
+from dimmagen.generate.removing import remove_from_dataset
 from dimmagen.generate.run import generate_dataset
 from dimmagen.sources.catalog import CatalogRow
 from dimmagen.sources.labels.index import open_labels
@@ -54,7 +54,7 @@ def again(grown, lights, out, build=build_dimmer, **options) -> Manifest:
 def test_a_set_that_grew_and_shrank_is_made_again_to_the_same_bytes(grown, copy, all_lights, tmp_path):
     again(grown, all_lights, tmp_path / "again")
     assert file_hashes(tmp_path / "again") == file_hashes(grown)
-    remove_photos(str(copy), ["0.png", "c.png"])
+    remove_from_dataset(str(copy), ["0.png", "c.png"])
     left = replace(
         all_lights,
         listed=[ref for ref in all_lights.listed if ref.name != "0.png"],

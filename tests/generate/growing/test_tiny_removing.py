@@ -14,7 +14,7 @@ from dimmagen.dataset.sheet import choose_rows, pair_views
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate.finalize import SHEET_PAIRS, SHEET_WIDTH
 from dimmagen.generate.growing import next_shard, open_base
-from dimmagen.generate.removing import remove_photos
+from dimmagen.generate.removing import remove_from_dataset
 from dimmagen.generate.resume import DatasetFolder
 from dimmagen.images.sheets import contact_sheet, jpeg_bytes
 from dimmagen.sources.takedown import Removed, hash_of_photo
@@ -30,7 +30,7 @@ def test_a_photo_that_is_taken_out_leaves_numbers_and_hashes(copy, grown, parts)
     started, done = [], []
     before, rows = Manifest.load(str(copy)), open_pairs(copy).rows()
     lines = ["0.png", "c.png"]
-    removed = remove_photos(str(copy), lines, False, started.append, lambda: done.append(1))
+    removed = remove_from_dataset(str(copy), lines, False, started.append, lambda: done.append(1))
     hit = sorted({row["shard"] for row in rows_of(grown)})
     kept = [row for row in rows if row["shard"] in hit and row["name"] != "0.png"]
     assert removed == Removed(2, 2, 2, 1, ())
@@ -62,7 +62,7 @@ def test_a_photo_that_is_taken_out_leaves_numbers_and_hashes(copy, grown, parts)
 
 
 def test_what_is_left_is_as_it_was_and_the_sheet_shows_it(copy, grown):
-    remove_photos(str(copy), ["0.png"])
+    remove_from_dataset(str(copy), ["0.png"])
     old = {row["key"]: row for row in open_pairs(grown).rows()}
     pairs = open_pairs(copy)
     for row in pairs.rows():
@@ -77,7 +77,7 @@ def test_what_is_left_is_as_it_was_and_the_sheet_shows_it(copy, grown):
 def test_a_shard_that_only_had_what_was_taken_out_is_dropped(copy, grown):
     [*_, last] = Manifest.load(str(copy)).shards
     keys = [row["key"] for row in open_pairs(grown).rows() if row["shard"] == last.name]
-    removed = remove_photos(str(copy), [*keys, "nobody"], ignore_unknown=True)
+    removed = remove_from_dataset(str(copy), [*keys, "nobody"], ignore_unknown=True)
     assert removed == Removed(3, 6, 2, 0, ("nobody",))
     manifest = Manifest.load(str(copy))
     assert [entry.name for entry in manifest.shards] == [f"shards/train-0000{n}.tar" for n in range(4)]
@@ -89,15 +89,15 @@ def test_a_shard_that_only_had_what_was_taken_out_is_dropped(copy, grown):
 
 
 def test_a_second_removal_is_recorded_behind_the_first(copy):
-    remove_photos(str(copy), ["0.png"])
+    remove_from_dataset(str(copy), ["0.png"])
     before = file_hashes(copy)
-    assert remove_photos(str(copy), ["0.png"]) == Removed(0, 0, 0, 0, ("0.png",))
+    assert remove_from_dataset(str(copy), ["0.png"]) == Removed(0, 0, 0, 0, ("0.png",))
     assert file_hashes(copy) == before
-    error = refused(remove_photos, str(copy), ["0.png", "x", "coco-"])
+    error = refused(remove_from_dataset, str(copy), ["0.png", "x", "coco-"])
     assert (error.code, error.fields["path"]) == ("unknown-name", str(copy))
     assert error.fields["names"] == ["0.png", "coco-", "x"]
-    assert remove_photos(str(copy), ["x"], ignore_unknown=True) == Removed(0, 0, 0, 0, ("x",))
-    assert remove_photos(str(copy), ["d.png"]) == Removed(1, 0, 0, 1, ())
+    assert remove_from_dataset(str(copy), ["x"], ignore_unknown=True) == Removed(0, 0, 0, 0, ("x",))
+    assert remove_from_dataset(str(copy), ["d.png"]) == Removed(1, 0, 0, 1, ())
     first_one, second_one = Manifest.load(str(copy)).settings["removed"]
     assert (first_one["pairs"], second_one["pairs"], second_one["shards"]) == (2, 0, 0)
     assert second_one["photos"] == [hash_of_photo("coco=d.png")]
@@ -105,21 +105,21 @@ def test_a_second_removal_is_recorded_behind_the_first(copy):
 
 def test_nothing_is_changed_where_no_pair_would_be_left_or_a_set_is_derived(copy, grown):
     names = {row["name"] for row in open_pairs(grown).rows()}
-    error = refused(remove_photos, str(copy), names)
+    error = refused(remove_from_dataset, str(copy), names)
     assert (error.code, error.fields) == ("no-match", {"path": str(copy)})
     assert file_hashes(copy) == file_hashes(grown)
     assert not (copy / STATE).exists()
 
 
 def test_photos_of_several_shards_and_file_types_are_taken_out_at_once(copy):
-    assert remove_photos(str(copy), ["1.jpg", "3.jpg", "5.jpg"]) == Removed(3, 6, 6, 0, ())
+    assert remove_from_dataset(str(copy), ["1.jpg", "3.jpg", "5.jpg"]) == Removed(3, 6, 6, 0, ())
     first_one, second_one = assert_described(copy, ["png"]).settings["generations"]
     assert (first_one["lights"], first_one["by_source"]) == (2, {"folder": 2})
     assert (second_one["lights"], second_one["by_source"]) == (2, {"coco": 2})
 
 
 def test_every_file_of_rejected_candidates_that_names_a_photo_is_written_anew(copy):
-    assert remove_photos(str(copy), [f"folder-{'b' * 16}", "d.png"]) == Removed(2, 0, 0, 2, ())
+    assert remove_from_dataset(str(copy), [f"folder-{'b' * 16}", "d.png"]) == Removed(2, 0, 0, 2, ())
     manifest = Manifest.load(str(copy))
     assert [entry.name for entry in rejected_entries(manifest)] == [
         "rejected/candidates-00002.parquet",
@@ -134,7 +134,7 @@ def test_photos_are_taken_out_of_a_set_at_a_url(copy):
     url = memory_url()
     fsspec.filesystem("memory").put(str(copy), url, recursive=True)
     for out in (url, str(copy)):
-        assert remove_photos(out, ["0.png"]) == Removed(1, 2, 2, 0, ())
+        assert remove_from_dataset(out, ["0.png"]) == Removed(1, 2, 2, 0, ())
     assert Manifest.load(url) == Manifest.load(str(copy))
 
 
@@ -143,6 +143,6 @@ def test_what_a_stopped_addition_left_goes_before_a_photo_does(copy):
     run = Run({**base.manifest.settings, "lights": 8}, base.manifest.environment)
     DatasetFolder(str(copy)).begin_addition(base.manifest, run, {})
     (copy / "shards/train-00006.tar").write_bytes(b"of the addition")
-    remove_photos(str(copy), ["0.png"])
+    remove_from_dataset(str(copy), ["0.png"])
     assert verify_dataset(str(copy)).faults == []
     assert not (copy / STATE).exists()
