@@ -143,7 +143,7 @@ def assert_described(out: Path, extensions: list[str]) -> Manifest:
     assert (out / "README.md").read_text() == card(manifest, extensions, numbers.result(manifest))
     sheet = jpeg_bytes(contact_sheet(pair_views(pairs, shown), width=256))
     assert (out / "sheet.jpg").read_bytes() == sheet
-    assert (out / ".huggingface.yaml").read_bytes() == pair_layout_file(manifest.settings)
+    assert (out / ".huggingface.yaml").read_bytes() == pair_layout_file(manifest)
     for entry in manifest.files:
         assert hashing.sha256((out / entry.name).read_bytes()) == entry.sha256
     return manifest

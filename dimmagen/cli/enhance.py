@@ -78,7 +78,7 @@ class Window(click.IntRange):
 @exact_lightness_option
 @click.option(
     "--out",
-    type=LocalPath(path_type=Path, file_okay=False),
+    type=LocalPath(path_type=Path, file_okay=False, is_result=True),
     metavar="DIR",
     default=Path("enhanced"),
     help="Folder for the results.",
@@ -86,7 +86,7 @@ class Window(click.IntRange):
 @click.option(
     "--export",
     nargs=2,
-    type=(click.Choice(["onnx"]), LocalPath(path_type=Path, dir_okay=False)),
+    type=(click.Choice(["onnx"]), LocalPath(path_type=Path, dir_okay=False, is_result=True)),
     metavar="onnx FILE",
     help="Export the network as an ONNX model, instead of brightening photos.",
 )

@@ -25,7 +25,7 @@ from dimmagen.dataset.reader import open_pairs
 @click.option(
     "--keys",
     "keys_file",
-    type=LocalPath(path_type=Path, dir_okay=False),
+    type=LocalPath(path_type=Path, dir_okay=False, is_result=True),
     metavar="FILE",
     help="Write the keys of these light images to this text file, for `dimmagen subset --without-keys`.",
 )

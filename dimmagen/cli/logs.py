@@ -86,12 +86,14 @@ def open_log(path: str) -> None:
         UsageError: the file cannot be opened.
     """
     from dimmagen.core import storage  # --help waits for no fsspec
+    from dimmagen.core.outputs import refuse_inside_a_set
 
     place = storage.local_path(path)
     if place is None:
         raise UsageError(
             f"{path} is a URL", "give --log-file a local or mounted path", code="usage", path=path
         )
+    refuse_inside_a_set(place)
     try:
         handler = _ToFile(place, encoding="utf-8", errors="backslashreplace")
     except OSError as error:

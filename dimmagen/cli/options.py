@@ -15,7 +15,7 @@ from dimmagen.cli.headings import EXECUTION, headed_option
 from dimmagen.cli.output import configure
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
-from dimmagen.core.outputs import refuse_unsuitable
+from dimmagen.core.outputs import refuse_inside_a_set, refuse_unsuitable
 
 _LARGEST = 10**15  # of counts
 
@@ -97,12 +97,14 @@ class LocalPath(click.Path):
     Args:
         endings: that the name of a file may have, in small letters, such as `.png`: what is written is of one
             kind, whatever the name says. A name without an ending is taken. By default every ending is.
+        is_result: whether it is written, so not inside a data set.
         options: of click's own.
     """
 
-    def __init__(self, *, endings: tuple[str, ...] = (), **options: Any) -> None:
+    def __init__(self, *, endings: tuple[str, ...] = (), is_result: bool = False, **options: Any) -> None:
         super().__init__(**options)
         self.endings = endings
+        self.is_result = is_result
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
         text = os.fspath(value)
@@ -113,12 +115,14 @@ class LocalPath(click.Path):
         if self.endings and ending not in ("", *self.endings):
             wanted = f"give a name that ends with {self.endings[0]}"
             self.fail(f"{value} ends with {ending}: {wanted}", param, context)
+        if self.is_result:
+            refuse_inside_a_set(place, for_results=not self.file_okay)
         return super().convert(place if storage.is_url(text) else value, param, context)
 
 
-PNG_FILE = LocalPath(path_type=Path, dir_okay=False, endings=(".png",))
+PNG_FILE = LocalPath(path_type=Path, dir_okay=False, endings=(".png",), is_result=True)
 """A PNG file to write."""
-PAGE = LocalPath(path_type=Path, dir_okay=False, endings=(".html", ".htm"))
+PAGE = LocalPath(path_type=Path, dir_okay=False, endings=(".html", ".htm"), is_result=True)
 """A page for a browser to write."""
 
 
@@ -151,6 +155,8 @@ def json_option(what: str, kind: click.ParamType | None = None) -> Callable:
             raise click.BadParameter(f"{file} is a folder: name a file", param=option)
         elif file is not None:
             OutputPath().convert(file, option, context)
+            if (place := storage.local_path(file)) is not None:
+                refuse_inside_a_set(place)
         return None if file == "-" else file
 
     return click.option(

@@ -104,9 +104,12 @@ def _refuse_faults(path: str, faults: Sequence[Fault], todo: str) -> None:
     if not faults:
         return
     echo("\n".join(shorten([str(fault) for fault in faults])))
+    strangers = [fault for fault in faults if fault.is_stranger]
+    advice = ["move the files that do not belong to it elsewhere"] if strangers else []
+    advice += [todo] if len(strangers) < len(faults) else []
     raise DimmagenError(
         f"{path} has {pluralize(len(faults), 'fault')}",
-        todo,
+        "; ".join(advice),
         code="damaged",
         path=path,
         faults=[str(fault) for fault in faults],

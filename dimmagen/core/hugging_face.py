@@ -13,7 +13,7 @@ LAYOUT = ".huggingface.yaml"
 """Name of the file, which `datasets` reads since 3.0 and prefers to the YAML head of the README."""
 
 
-def layout(tars: str, features: Sequence[dict]) -> dict[str, Any]:
+def layout(tars: str, features: Sequence[dict], content: str) -> dict[str, Any]:
     """The layout of a folder of shards, as in :data:`LAYOUT` or the YAML head of a README.
 
     Args:
@@ -21,17 +21,18 @@ def layout(tars: str, features: Sequence[dict]) -> dict[str, Any]:
         features: of a sample, as `datasets` writes them. They are listed because `datasets` otherwise infers
             the fields from the first five samples, and refuses data sets in which the fields differ. Empty
             where nothing is known about a field.
+        content: a hash of the shards. `datasets` keeps what it has loaded under the name of the folder and a
+            hash of this layout, and would give the pairs of another folder `out`, or of an earlier one.
     """
     info = {"dataset_info": {"config_name": "default", "features": list(features)}} if features else {}
-    return {
-        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": tars}]}],
-        **info,
-    }
+    files = [{"split": "train", "path": tars}]
+    config = {"config_name": "default", "description": f"content {content}", "data_files": files}
+    return {"configs": [config], **info}
 
 
-def layout_file(tars: str, features: Sequence[dict]) -> bytes:
+def layout_file(tars: str, features: Sequence[dict], content: str) -> bytes:
     """The content of :data:`LAYOUT`; arguments as for :func:`layout`."""
-    return yaml.safe_dump(layout(tars, features), sort_keys=False).encode()
+    return yaml.safe_dump(layout(tars, features, content), sort_keys=False).encode()
 
 
 def sample_features(images: Sequence[str], record: Sequence[tuple[str, str]]) -> list[dict]:

@@ -11,11 +11,11 @@ from filelock import lock_descriptor
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError, Ways
+from dimmagen.core.outputs import refuse_inside_a_set
 
 STATE = ".dimmagen"  # the subfolder in which a run keeps its state while it writes
 _LOCK = "lock"
 _ATTEMPTS = 20
-_OF_A_SET = ("manifest.json", "shards", "metadata", "catalog")
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 _LOG = logging.getLogger(__name__)
 _held: set[int] = set()  # descriptors of this process's locks
@@ -60,7 +60,7 @@ def exclusive(out: str, may_only_read: bool = False) -> Iterator[UsageError | No
     # A folder that holds nothing but the state of a run was made by it.
     is_new = not os.path.exists(out) or (os.path.isdir(out) and storage.list_names(out) == [STATE])
     if is_new:
-        _refuse_inside_a_set(out)
+        refuse_inside_a_set(out)
     state = os.path.join(out, STATE)
     try:
         descriptor = _lock(state)
@@ -122,21 +122,6 @@ def refuse_gone(out: str | os.PathLike) -> None:
             code="missing-path",
             path=os.fspath(out),
         )
-
-
-def _refuse_inside_a_set(out: str) -> None:
-    """Refuse a new folder inside a data set or a MixHQ, whose `verify` would find a file of someone else."""
-    folder = os.path.dirname(os.path.realpath(out))
-    while (parent := os.path.dirname(folder)) != folder:
-        there = {name for name in _OF_A_SET if os.path.exists(os.path.join(folder, name))}
-        if {"manifest.json", "shards"} <= there and there & {"metadata", "catalog"}:
-            raise UsageError(
-                f"{out} would be inside the data set or MixHQ {folder}",
-                "choose another `out` folder",
-                code="no-room",
-                path=out,
-            )
-        folder = parent
 
 
 def _remove(state: str, folders: Iterable[str]) -> OSError | None:

@@ -23,6 +23,7 @@ _UNSUITABLE = {
         ("cached", "blockcache", "filecache", "simplecache"), "is behind a cache, which may show old files"
     ),
 }
+_OF_A_SET = ("manifest.json", "shards", "metadata", "catalog")
 
 
 def refuse_unsuitable(path: str | os.PathLike, in_process: bool = False) -> None:
@@ -50,6 +51,30 @@ def refuse_unsuitable(path: str | os.PathLike, in_process: bool = False) -> None
                 path=text,
             )
     storage.check_protocol(text)
+
+
+def refuse_inside_a_set(path: str | os.PathLike, *, for_results: bool = False) -> None:
+    """Refuse a new file or folder inside a data set or a MixHQ, whose `verify` would find it as a fault.
+
+    Args:
+        path: local path of it.
+        for_results: whether it is a folder to which results are added: that of a set is refused, too.
+
+    Raises:
+        UsageError: it would be inside one.
+    """
+    folder = os.path.realpath(path) if for_results else os.path.dirname(os.path.realpath(path))
+    while (parent := os.path.dirname(folder)) != folder:
+        there = {name for name in _OF_A_SET if os.path.exists(os.path.join(folder, name))}
+        if {"manifest.json", "shards"} <= there and there & {"metadata", "catalog"}:
+            what = f"{'results in ' * for_results}{os.fspath(path)}"
+            raise UsageError(
+                f"{what} would be inside the data set or MixHQ {folder}",
+                "choose a place outside of it",
+                code="no-room",
+                path=os.fspath(path),
+            )
+        folder = parent
 
 
 def refuse_alike(folder: Path, names: Iterable[str]) -> None:

@@ -124,7 +124,7 @@ def card(manifest: Manifest, light_extensions: Iterable[str], numbers: Mapping) 
         for source, count in counts.lights_by_source.items()
     )
     return _TEMPLATE.format(
-        yaml=yaml.safe_dump(_front_matter(settings), sort_keys=False),
+        yaml=yaml.safe_dump(_front_matter(manifest), sort_keys=False),
         pairs=counts.pairs,
         lights=counts.lights,
         variants=settings["variants"],
@@ -188,22 +188,22 @@ def _number_row(name: str, summary: Mapping) -> str:
     return f"| {name.replace('_', ' ')} | {' | '.join(cells)} |"
 
 
-def pair_layout_file(settings: Mapping) -> bytes:
+def pair_layout_file(manifest: Manifest) -> bytes:
     """The content of :data:`~dimmagen.core.hugging_face.LAYOUT`; it says the same as the card's YAML head.
 
     Args:
-        settings: of the data set.
+        manifest: of the data set.
     """
-    return layout_file(_TARS, _features(settings))
+    return layout_file(_TARS, _features(manifest.settings), manifest.root_hash)
 
 
-def _front_matter(settings: Mapping) -> dict:
+def _front_matter(manifest: Manifest) -> dict:
     """The YAML head."""
     return {
         "license": "other",
         "task_categories": ["image-to-image"],
         "tags": ["low-light", "webdataset"],
-        **layout(_TARS, _features(settings)),
+        **layout(_TARS, _features(manifest.settings), manifest.root_hash),
     }
 
 

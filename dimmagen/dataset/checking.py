@@ -20,6 +20,8 @@ from dimmagen.dataset.schema import PAIR_SCHEMAS, sidecar
 from dimmagen.dataset.writer import ShardRecord
 from dimmagen.images import codec
 
+STRANGER = "does not belong to"  # begins the fault of a file that nobody asked for
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -32,6 +34,11 @@ class Fault:
 
     where: str
     what: str
+
+    @property
+    def is_stranger(self) -> bool:
+        """Whether it is a file of someone else, which can only be moved away."""
+        return self.what.startswith(STRANGER)
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"

@@ -113,7 +113,7 @@ def publish_dataset(
     shown = whole_rows(folder.out, manifest, shown)
     sheet = jpeg_bytes(contact_sheet(pair_views(made, shown), width=SHEET_WIDTH))
     storage.atomic_write(storage.join(folder.out, SHEET), sheet)
-    shape = pair_layout_file(run.settings)
+    shape = pair_layout_file(manifest)
     storage.atomic_write(storage.join(folder.out, LAYOUT), shape)
     text = card(manifest, light_extensions, numbers.result(manifest))
     storage.atomic_write(storage.join(folder.out, CARD), text.encode())

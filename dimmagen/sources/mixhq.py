@@ -282,7 +282,7 @@ def _write(
 def publish_mixhq(out: str, manifest: Mapping, tallies: dict[str, VerdictCounts]) -> None:
     """Write the layout, the card, and the manifest last."""
     refuse_gone(out)
-    storage.atomic_write(storage.join(out, LAYOUT), mixhq_layout())
+    storage.atomic_write(storage.join(out, LAYOUT), mixhq_layout(manifest))
     storage.atomic_write(storage.join(out, "README.md"), mixhq_card(tallies, manifest).encode())
     data = json.dumps(manifest, indent=1).encode() + b"\n"
     storage.atomic_write(storage.join(out, MIXHQ_MANIFEST), data)

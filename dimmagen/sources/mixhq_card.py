@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from dimmagen.core.hashing import sha256
 from dimmagen.core.hugging_face import layout_file, sample_features
 from dimmagen.sources import SOURCES, rules
 from dimmagen.sources.mixhq_generations import mixhq_generations
@@ -9,10 +10,16 @@ from dimmagen.sources.mixhq_packing import SIDECAR
 from dimmagen.sources.verdict_counts import VerdictCounts
 
 
-def mixhq_layout() -> bytes:
+def mixhq_layout(manifest: Mapping) -> bytes:
     """The file that shows the shards to `datasets`."""
     images = ("light.jpg", "light.png", "light.webp")  # the same columns for every MixHQ
-    return layout_file("shards/mixhq-*.tar", sample_features(images, list(SIDECAR.items())))
+    features = sample_features(images, list(SIDECAR.items()))
+    return layout_file("shards/mixhq-*.tar", features, _content(manifest))
+
+
+def _content(manifest: Mapping) -> str:
+    """A hash of the shards."""
+    return sha256("".join(shard["sha256"] for shard in manifest["shards"]).encode())
 
 
 def mixhq_card(tallies: Mapping[str, VerdictCounts], manifest: Mapping) -> str:
@@ -25,6 +32,7 @@ def mixhq_card(tallies: Mapping[str, VerdictCounts], manifest: Mapping) -> str:
         "pretty_name: MixHQ",
         "configs:",
         "- config_name: default",
+        f"  description: content {_content(manifest)}",
         "  data_files:",
         "  - split: train",
         '    path: "shards/mixhq-*.tar"',

@@ -105,6 +105,14 @@ DIM = "dim --profile linear --source photos --shards new --executor serial"
         (f"{DIM.replace('new', 'mixhq/shards/new')}", 2, "would be inside the data set or MixHQ"),
         ("export set --layout lol-v1 --out set/shards/x", 2, "would be inside the data set or MixHQ"),
         ("build-mixhq --source photos --out set/mixhq", 2, "would be inside the data set or MixHQ"),
+        ("inspect set --sheet set/x.png", 2, "set/x.png would be inside the data set or MixHQ"),
+        ("inspect set --html set/metadata/x.html", 2, "x.html would be inside the data set or MixHQ"),
+        ("stats set --log-file set/x.log", 2, "set/x.log would be inside the data set or MixHQ"),
+        ("leaks set photos --keys mixhq/x", 2, "mixhq/x would be inside the data set or MixHQ"),
+        ("evaluate --network run --pairs photos --json set/x", 2, "set/x would be inside the data set"),
+        ("enhance photos --network run --out set", 2, "results in "),
+        ("enhance photos --network run --out set/new", 2, "set/new would be inside the data set or MixHQ"),
+        ("enhance --network run --export onnx set/x", 2, "set/x would be inside the data set or MixHQ"),
         ("merge set other --out other", 2, "is the data set itself"),
         ("subset set --out photos", 2, "choose a new or an empty folder for --out"),
         ("subset other --out merged", 2, "discard them:  remove the folder"),
@@ -356,3 +364,17 @@ def test_heic_photos_without_their_extra_are_told_it_once_and_nothing_else(read,
         read({read_photo: tmp_path / "low/1.heic", load_pairs: tmp_path}.get(read, tmp_path / "low"))
     assert caught.value.code == "unreadable-image"
     assert str(caught.value).endswith("is a HEIC picture: to read it, pip install 'dimmagen[heif]'")
+
+
+def test_a_file_of_someone_else_in_a_set_is_to_be_moved_and_the_set_not_to_be_made_again(tmp_path, capsys):
+    make(write_photos(tmp_path / "photos", 2), tmp_path / "out")
+    (tmp_path / "out/mine.txt").touch()
+    assert exit_code("verify", tmp_path / "out") == 1
+    assert (
+        capsys.readouterr()
+        .err.rstrip()
+        .endswith("out has 1 fault: move the files that do not belong to it elsewhere")
+    )
+    (tmp_path / "out/croissant.json").unlink()
+    assert exit_code("verify", tmp_path / "out") == 1
+    assert "elsewhere; run the command again that made it" in capsys.readouterr().err

@@ -68,7 +68,7 @@ def test_the_head_has_the_layout_of_the_folder_and_what_hubs_search_for():
     assert head["tags"] == ["low-light", "webdataset"]
     [config] = head["configs"]
     assert config["data_files"] == [{"split": "train", "path": "shards/train-*.tar"}]
-    layout = pair_layout_file(manifest().settings)
+    layout = pair_layout_file(manifest())
     assert yaml.safe_load(layout) == {name: head[name] for name in ("configs", "dataset_info")}
 
 

@@ -131,6 +131,30 @@ def test_the_folder_is_loaded_as_images_with_any_readme(card, mixed, one_format,
     check_images(samples, open_pairs(out))
 
 
+@pytest.mark.parametrize("with_layout", [True, False])
+def test_a_folder_is_not_taken_for_another_of_its_name_or_for_what_was_there(with_layout, tmp_path):
+    """`datasets` keeps what it has loaded by the name of the folder and the layout, not by the shards."""
+    datasets = pytest.importorskip("datasets", reason=f"datasets {_MISSING}")
+    photos = write_photos(tmp_path / "photos", 1)
+    for place, seed in (("one/out", 0), ("two/out", 1), ("two/out", 2)):
+        out = tmp_path / place
+        make(photos, out, seed=seed, resume="never")
+        if not with_layout:  # the head of the README says it, too
+            (out / ".huggingface.yaml").unlink()
+        (sample,) = datasets.load_dataset(str(out), split="train", cache_dir=str(tmp_path / "cache"))
+        pairs = open_pairs(out)
+        assert codec.pixel_sha256(np.asarray(sample["dark.png"])) == pairs.row(0)["dark_pixel_sha256"]
+
+
+def test_a_mixhq_is_not_taken_for_another_of_its_name(tmp_path):
+    datasets = pytest.importorskip("datasets", reason=f"datasets {_MISSING}")
+    for place, count in (("one", 1), ("two", 2)):
+        photos = write_photos(tmp_path / place / "photos", count)
+        build_mixhq([f"folder={photos}"], tmp_path / place / "mixhq")
+        folder = str(tmp_path / place / "mixhq")
+        assert len(datasets.load_dataset(folder, split="train", cache_dir=str(tmp_path / "cache"))) == count
+
+
 def test_mixhq_is_loaded_as_images_with_any_readme(one_format, tmp_path):
     """One shard and one catalog: without the layout, `datasets` takes the catalog."""
     datasets = pytest.importorskip("datasets", reason=f"datasets {_MISSING}")

@@ -35,8 +35,8 @@ def test_the_files_with_labels_come_along_and_their_kind_is_recorded(tmp_path):
     for name in "abc":
         made = open_pairs(tmp_path / name)
         layout = (tmp_path / name / ".huggingface.yaml").read_bytes()
-        settings = made.manifest.settings
-        assert layout == pair_layout_file(settings) != pair_layout_file({**settings, "labels": None})
+        without = made.manifest.model_copy(update={"settings": made.manifest.settings | {"labels": None}})
+        assert layout == pair_layout_file(made.manifest) != pair_layout_file(without)
         assert verify_dataset(made.out).faults == []
         for row in made.rows():
             assert row["labels_member"] == f"{row['key']}.labels.json"
