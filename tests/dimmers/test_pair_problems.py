@@ -15,6 +15,7 @@ from dimmagen.dimmers.pair_problems import (
     refuse_unsuitable_pairs,
 )
 from dimmagen.dimmers.real_pairs import RealPair
+from dimmagen.images.codec import decode_rgb8
 from tests.dimmers.made_pairs import darkened, pair, problems, scene
 from tests.simulated_camera import SimulatedCamera
 
@@ -279,6 +280,37 @@ def test_a_light_image_that_is_dark_is_refused(bits, found):
     if found:
         assert f"it reaches {2 ** (bits - 8) - 1} of 255" in str(findings[0])
         assert (findings[0].fatal, findings[0].mismatched) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("rows", "in_both", "mismatched"), [(16, False, True), (1, False, None), (40, True, None)]
+)
+def test_a_caption_or_a_lamp_in_the_dark_image_alone_is_refused(rows, in_both, mismatched):
+    """A phone's caption below one image: the response curve would lead to it, and areas of 5 % decide it."""
+    light = scene(size=(400, 304))
+    dark = darkened(light)
+    dark[-rows:] = 255
+    light[-rows:] = 255 if in_both else light[-rows:]
+    found = [one for one in check_pairs([pair("kitchen", dark, light)]) if one.problem == "brighter"]
+    assert [(one.fatal, one.mismatched) for one in found] == ([(False, mismatched)] if mismatched else [])
+    if mismatched:
+        assert "brighter than the light one in 4.0% of its area" in str(found[0])
+
+
+def test_a_small_lamp_is_told():
+    light = scene(size=(400, 304))
+    dark = darkened(light)
+    dark[40:80, 80:120] = 255
+    found = [one for one in check_pairs([pair("kitchen", dark, light)]) if one.problem == "brighter"]
+    assert [(one.fatal, one.mismatched) for one in found] == [(False, False)]
+
+
+def test_no_real_pair_is_brighter_in_its_dark_image(shared_data):
+    for low in [*shared_data.glob("lol/dev15/low/*.png"), *shared_data.glob("cameras/*/low/*.png")]:
+        dark, light = (
+            decode_rgb8((low.parents[1] / side / low.name).read_bytes())[0] for side in ("low", "high")
+        )
+        assert pair_problems._brighter_share(dark, light) == 0
 
 
 def test_pairs_of_several_cameras_are_told():
