@@ -213,8 +213,14 @@ def _differences(pair: RealPair) -> list[PairProblem]:
     if error > MAX_STRUCTURE_ERROR:
         if not agree_in_place(detail):
             text = "has no structure in common: two scenes, or nothing in the picture"
-            if shift_of(PairDetail.of(pair.dark[::-1, ::-1], pair.light))[2] <= MAX_STRUCTURE_ERROR:
-                text = "does not lie on itself: one of its images is upside down"
+            for position, turned in (
+                ("upside down", pair.dark[::-1, ::-1]),
+                ("mirrored", pair.dark[:, ::-1]),
+                ("flipped top to bottom", pair.dark[::-1]),
+            ):
+                if shift_of(PairDetail.of(turned, pair.light))[2] <= MAX_STRUCTURE_ERROR:
+                    text = f"does not lie on itself: one of its images is {position}"
+                    break
             return [PairProblem(pair.name, "unrelated", text, fatal=False, mismatched=True)]
         text = "shows little of the light picture in the dark one: it is very noisy, or something moved"
         findings.append(PairProblem(pair.name, "hidden", text, fatal=False))

@@ -56,7 +56,7 @@ def is_misread(tags: Mapping[int, Any]) -> bool:
 
 
 def is_signed(tags: Mapping[int, Any]) -> bool:
-    """Whether samples are below and above zero, as measurements are: Pillow takes those of 8 bits for others."""
+    """Whether samples are signed, as measurements are: Pillow takes those of 8 bits for unsigned ones."""
     kinds = tags.get(_SAMPLE_FORMAT, ())
     return _SIGNED in (kinds if isinstance(kinds, tuple) else (kinds,))
 

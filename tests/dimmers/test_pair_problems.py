@@ -221,11 +221,17 @@ def test_a_dark_image_that_is_mostly_black_is_compared_where_it_is_not(share):
     assert [finding.mismatched for finding in found if finding.problem == "shifted"] == [True]
 
 
-def test_an_image_that_is_upside_down_is_told_as_that():
-    """A tool that turned one of the two, or dropped what its EXIF data say."""
-    (finding,) = check_pairs([pair("desk", np.ascontiguousarray(darkened(scene())[::-1, ::-1]), scene())])
+@pytest.mark.parametrize(
+    ("position", "down", "across"),
+    [("upside down", -1, -1), ("mirrored", 1, -1), ("flipped top to bottom", -1, 1)],
+)
+def test_an_image_that_is_turned_over_is_told_as_that(position, down, across):
+    """A tool that turned one of the two, or dropped what its EXIF data say; a front camera's mirror image."""
+    (finding,) = check_pairs(
+        [pair("desk", np.ascontiguousarray(darkened(scene())[::down, ::across]), scene())]
+    )
     assert (finding.problem, finding.mismatched) == ("unrelated", True)
-    assert finding.detail == "does not lie on itself: one of its images is upside down"
+    assert finding.detail == f"does not lie on itself: one of its images is {position}"
 
 
 @pytest.mark.parametrize("side", ["dark", "light"])
