@@ -235,6 +235,8 @@ def _facts(image: Image.Image, data: bytes) -> ImageFacts:
         raise ImageError("format", reason)
     if tiff.lacks_strips(tiff.tags_of(image)):
         raise ImageError("unreadable", "is damaged: it has fewer strips or tiles than its pixels need")
+    if tiff.is_signed(tiff.tags_of(image)):
+        raise ImageError("mode", "has signed samples, as measurements and no photos have")
     if tiff.is_misread(tiff.tags_of(image)):
         raise ImageError(
             "mode", "is an uncompressed TIFF of 16 bits with its channels apart: save it interleaved"

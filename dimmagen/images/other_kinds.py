@@ -35,6 +35,15 @@ _BY_BEGINNING = (
     (b"MM\0*", "is a TIFF of a kind that Pillow does not read: convert it to 8 or 16 bits per sample first"),
 )
 _CLIP_BRANDS = (b"isom", b"iso2", b"mp41", b"mp42", b"avc1", b"qt  ", b"M4V ", b"3gp4", b"3gp5")
+_CONTAINERS = (
+    (b"FLV\1", "a Flash clip (FLV)"),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a Windows Media clip (ASF)"),
+    (b"\0\0\1\xba", "an MPEG program stream"),
+    (b"OggS", "an Ogg clip"),
+    (b"\x06\x0e\x2b\x34", "an MXF clip"),
+)
+_TS_SYNC, _TS_PACKETS = b"G", ((0, 188), (4, 192))  # where a packet begins, and its bytes: TS and M2TS
+_PLAYLIST = "is a playlist in the place of a clip: download what it names"
 _BEGINNING_BYTES = 512
 _NOT_FRAMES = (0xC4, 0xC8, 0xCC)  # markers of JPEG among those of frames: tables, and one that is reserved
 
@@ -59,6 +68,26 @@ def other_kind(data: bytes) -> str:
     if (precision := _jpeg_precision(data)) not in (0, 8):
         return f"is a JPEG of {precision} bits per sample: convert it to 8 bits first"
     return ""
+
+
+def other_container(data: bytes) -> str:
+    """What a clip is whose container is none of those that are read, whatever its name is; empty for others.
+
+    Args:
+        data: bytes of a file with the name of a clip.
+
+    Returns:
+        As :func:`other_kind`.
+    """
+    if data.startswith(b"#EXTM3U"):
+        return _PLAYLIST
+    is_stream = any(
+        all(data[at : at + 1] == _TS_SYNC for at in range(first, first + 3 * size, size))
+        for first, size in _TS_PACKETS
+    )
+    what = "an MPEG transport stream" if is_stream else ""
+    what = what or next((name for start, name in _CONTAINERS if data.startswith(start)), "")
+    return f"is {what}: convert it to MP4 first (ffmpeg -i CLIP -c copy CLIP.mp4)" if what else ""
 
 
 def packed_or_missing(data: bytes) -> str:

@@ -9,6 +9,7 @@ from dimmagen.images.other_kinds import RAW_FILE
 
 _NEW_SUBFILE_TYPE, _IS_REDUCED, _DNG_VERSION = 254, 1, 50706
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANES = 256, 257, 258, 259, 262, 277, 284
+_SAMPLE_FORMAT, _SIGNED = 339, 2
 _STRIPS, _STRIP_ROWS, _TILE_WIDTH, _TILE_HEIGHT, _TILES = 273, 278, 322, 323, 324
 _UNCOMPRESSED, _MIN_IS_WHITE, _APART = 1, 0, 2
 
@@ -52,6 +53,12 @@ def is_misread(tags: Mapping[int, Any]) -> bool:
     """Whether Pillow (13.0) takes the bytes of 16-bit samples for pixels: of planes without compression."""
     is_plain = tags.get(_COMPRESSION, _UNCOMPRESSED) == _UNCOMPRESSED
     return is_plain and tags.get(_PLANES) == _APART and is_sixteen_bit(tags)
+
+
+def is_signed(tags: Mapping[int, Any]) -> bool:
+    """Whether samples are signed, as measurements are: Pillow takes those of 8 bits for unsigned ones."""
+    kinds = tags.get(_SAMPLE_FORMAT, ())
+    return _SIGNED in (kinds if isinstance(kinds, tuple) else (kinds,))
 
 
 def lacks_strips(tags: Mapping[int, Any]) -> bool:

@@ -20,11 +20,26 @@ from dimmagen.images import codec
 from dimmagen.images.codec import ImageError
 from dimmagen.images.facts import UPRIGHT, Presentation
 from dimmagen.images.jpeg_damage import state_of
-from dimmagen.images.other_kinds import packed_or_missing
+from dimmagen.images.other_kinds import other_container, packed_or_missing
 
 # Only video containers: a playlist with the name of a clip could refer to other files and addresses.
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
 _TAIL_SECONDS = 1.0
+# Boxes of an MP4 whose loss is one of frames, or of what says where these are.
+_MP4_BOXES = (
+    b"mdat",
+    b"moov",
+    b"moof",
+    b"mfra",
+    b"sidx",
+    b"uuid",
+    b"free",
+    b"skip",
+    b"wide",
+    b"udta",
+    b"meta",
+)
+_EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _H264, _HEVC = "h264", "hevc"  # FFmpeg's names
 _HOLE_BYTES = 512  # a sector of a disk
 _HD_HEIGHT = 720
@@ -147,7 +162,7 @@ class _Packet(NamedTuple):
 def _clip(data: bytes) -> Iterator[None]:
     """Turn every error about a clip inside the block into an ImageError."""
     try:
-        _refuse_truncated_mp4(data)
+        _refuse_truncated(data)
         yield
     except ImageError:
         raise
@@ -158,7 +173,8 @@ def _clip(data: bytes) -> Iterator[None]:
         ):
             raise
         fault = f"cannot be decoded: {getattr(error, 'strerror', None) or type(error).__name__}"
-        raise ImageError("unreadable", packed_or_missing(data) or fault) from error
+        reason = packed_or_missing(data) or other_container(data) or fault
+        raise ImageError("unreadable", reason) from error
 
 
 def _opened(data: bytes) -> av.container.InputContainer:
@@ -359,17 +375,56 @@ def _upright(pixels: np.ndarray, is_transposed: bool, across: bool, down: bool) 
     return np.ascontiguousarray(pixels)
 
 
-def _refuse_truncated_mp4(data: bytes) -> None:
-    """Refuse an MP4 whose boxes end beyond the file; FFmpeg would take what is left for the whole clip."""
-    if data[4:8] != b"ftyp":
-        return
+def _refuse_truncated(data: bytes) -> None:
+    """Refuse a clip that is longer by its container; FFmpeg would take what is left for the whole clip."""
+    if data[4:8] == b"ftyp":
+        is_cut = _is_cut_mp4(data)
+    elif data.startswith(b"RIFF"):
+        is_cut = _is_cut_avi(data)
+    else:
+        is_cut = data.startswith(_EBML) and _is_cut_matroska(data)
+    if is_cut:
+        raise ImageError("unreadable", "the clip is cut off")
+
+
+def _is_cut_mp4(data: bytes) -> bool:
+    """By the sizes of the boxes (ISO/IEC 14496-12, 4.2); what some cameras append is none of them."""
     place = 0
     while place + 8 <= len(data):
-        size = int.from_bytes(data[place : place + 4], "big")
+        size, kind = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
         if size == 1:
             size = int.from_bytes(data[place + 8 : place + 16], "big")
         if size == 0:  # until the end of the file
-            return
+            return False
         if size < 8 or place + size > len(data):
-            raise ImageError("unreadable", "the clip is cut off")
+            return place == 0 or kind in _MP4_BOXES
         place += size
+    return False
+
+
+def _is_cut_avi(data: bytes) -> bool:
+    """By the sizes of its lists; large ones have several. Writers that never came to an end leave 0."""
+    place = 0
+    while data.startswith(b"RIFF", place):
+        size = int.from_bytes(data[place + 4 : place + 8], "little")
+        place += 8 + size + size % 2
+    return place > len(data) + 1  # the byte that makes the size even may be missing
+
+
+def _is_cut_matroska(data: bytes) -> bool:
+    """By the size of the segment (RFC 8794, 6.2; RFC 9559, 5.1), which live streams do not know."""
+    header, place = _ebml_size(data, len(_EBML))
+    if header is None or not data.startswith(_SEGMENT, place + header):
+        return False
+    segment, place = _ebml_size(data, place + header + len(_SEGMENT))
+    return segment is not None and place + segment > len(data)
+
+
+def _ebml_size(data: bytes, place: int) -> tuple[int | None, int]:
+    """The size of an element's content and where that begins; None for an unknown size."""
+    first = data[place] if place < len(data) else 0
+    width = 9 - first.bit_length()
+    if width > 8:
+        return None, place
+    size = int.from_bytes(data[place : place + width], "big") & (1 << 7 * width) - 1
+    return (None if size == (1 << 7 * width) - 1 else size), place + width

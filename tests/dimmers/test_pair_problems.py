@@ -15,6 +15,7 @@ from dimmagen.dimmers.pair_problems import (
     refuse_unsuitable_pairs,
 )
 from dimmagen.dimmers.real_pairs import RealPair
+from dimmagen.images.codec import decode_rgb8
 from tests.dimmers.made_pairs import darkened, pair, problems, scene
 from tests.simulated_camera import SimulatedCamera
 
@@ -220,11 +221,17 @@ def test_a_dark_image_that_is_mostly_black_is_compared_where_it_is_not(share):
     assert [finding.mismatched for finding in found if finding.problem == "shifted"] == [True]
 
 
-def test_an_image_that_is_upside_down_is_told_as_that():
-    """A tool that turned one of the two, or dropped what its EXIF data say."""
-    (finding,) = check_pairs([pair("desk", np.ascontiguousarray(darkened(scene())[::-1, ::-1]), scene())])
+@pytest.mark.parametrize(
+    ("position", "down", "across"),
+    [("upside down", -1, -1), ("mirrored", 1, -1), ("flipped top to bottom", -1, 1)],
+)
+def test_an_image_that_is_turned_over_is_told_as_that(position, down, across):
+    """A tool that turned one of the two, or dropped what its EXIF data say; a front camera's mirror image."""
+    (finding,) = check_pairs(
+        [pair("desk", np.ascontiguousarray(darkened(scene())[::down, ::across]), scene())]
+    )
     assert (finding.problem, finding.mismatched) == ("unrelated", True)
-    assert finding.detail == "does not lie on itself: one of its images is upside down"
+    assert finding.detail == f"does not lie on itself: one of its images is {position}"
 
 
 @pytest.mark.parametrize("side", ["dark", "light"])
@@ -279,6 +286,37 @@ def test_a_light_image_that_is_dark_is_refused(bits, found):
     if found:
         assert f"it reaches {2 ** (bits - 8) - 1} of 255" in str(findings[0])
         assert (findings[0].fatal, findings[0].mismatched) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("rows", "in_both", "mismatched"), [(16, False, True), (1, False, None), (40, True, None)]
+)
+def test_a_caption_or_a_lamp_in_the_dark_image_alone_is_refused(rows, in_both, mismatched):
+    """A phone's caption below one image: the response curve would lead to it, and areas of 5 % decide it."""
+    light = scene(size=(400, 304))
+    dark = darkened(light)
+    dark[-rows:] = 255
+    light[-rows:] = 255 if in_both else light[-rows:]
+    found = [one for one in check_pairs([pair("kitchen", dark, light)]) if one.problem == "brighter"]
+    assert [(one.fatal, one.mismatched) for one in found] == ([(False, mismatched)] if mismatched else [])
+    if mismatched:
+        assert "brighter than the light one in 4.0% of its area" in str(found[0])
+
+
+def test_a_small_lamp_is_told():
+    light = scene(size=(400, 304))
+    dark = darkened(light)
+    dark[40:80, 80:120] = 255
+    found = [one for one in check_pairs([pair("kitchen", dark, light)]) if one.problem == "brighter"]
+    assert [(one.fatal, one.mismatched) for one in found] == [(False, False)]
+
+
+def test_no_real_pair_is_brighter_in_its_dark_image(shared_data):
+    for low in [*shared_data.glob("lol/dev15/low/*.png"), *shared_data.glob("cameras/*/low/*.png")]:
+        dark, light = (
+            decode_rgb8((low.parents[1] / side / low.name).read_bytes())[0] for side in ("low", "high")
+        )
+        assert pair_problems._brighter_share(dark, light) == 0
 
 
 def test_pairs_of_several_cameras_are_told():

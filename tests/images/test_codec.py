@@ -242,12 +242,12 @@ def test_the_tags_of_tiff_are_left_out(photo):
     assert codec.encode_png(photo, codec.Metadata()) == codec.encode_png(photo)
 
 
-def gray_tiff(pixels, photometric):
-    """An uncompressed TIFF file of gray pixels, uint8 or uint16 (H, W), as TIFF 6.0 defines it."""
+def gray_tiff(pixels, photometric, sample_format=1):
+    """An uncompressed TIFF file of gray pixels of 8 or 16 bits, (H, W), as TIFF 6.0 defines it."""
     height, width = pixels.shape
     data = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
     bits, length = 8 * pixels.itemsize, len(data)
-    shorts = {258: bits, 259: 1, 262: photometric, 277: 1}
+    shorts = {258: bits, 259: 1, 262: photometric, 277: 1, 339: sample_format}
     tags = {256: width, 257: height, **shorts, 273: 8, 278: height, 279: length}
     entries = b"".join(
         struct.pack(
@@ -269,6 +269,15 @@ def test_a_gray_tiff_in_which_0_is_white_is_no_negative(photo, depth, high):
     for photometric, stored in ((1, gray), (0, 255 - gray)):
         pixels, _ = decode_rgb8(gray_tiff(stored.astype(depth) * depth(high), photometric))
         np.testing.assert_array_equal(pixels, np.repeat(gray[..., None], 3, axis=2))
+
+
+def test_a_tiff_of_signed_samples_is_no_photo(photo):
+    """Heights and other measurements: of 8 bits, -1 is 255 for Pillow, and 0 is black."""
+    signed = (photo[..., 0].astype(int) - 128).astype(np.int8)
+    for decode in (decode_rgb8, codec.read_facts):
+        with pytest.raises(ImageError, match="has signed samples") as refused:
+            decode(gray_tiff(signed, 1, sample_format=2))
+        assert refused.value.rule == "mode"
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF"])

@@ -28,6 +28,40 @@ def test_a_truncated_clip_is_rejected_with_both_frames():
         ]
 
 
+@pytest.mark.parametrize(("container", "codec"), [("matroska", "libx264"), ("avi", "mpeg4")])
+def test_a_clip_of_another_container_that_is_cut_between_two_frames_is_rejected(container, codec):
+    """What is left decodes without an error, and its last frame is not that of the clip."""
+    whole = gray_clip(48, container=container, codec=codec)
+    with av.open(io.BytesIO(whole)) as clip:
+        place = sorted(packet.pos for packet in clip.demux(video=0) if packet.size)[40]
+    assert [one.frame for one in SOURCES["inter4k"].examine(whole) if one.verdict.accepted] == [
+        "first",
+        "last",
+    ]
+    for data in (whole[:place], whole[:-1000]):
+        found = [(one.verdict.rule, one.verdict.reason) for one in SOURCES["inter4k"].examine(data)]
+        assert found == [("unreadable", "the clip is cut off")] * 2
+
+
+def test_a_stream_that_does_not_know_its_size_is_read():
+    """As browsers record WebM: the size of the segment is all ones."""
+    whole = gray_clip(8, container="matroska")
+    place = whole.index(b"\x18\x53\x80\x67") + 4
+    live = whole[:place] + b"\x01" + b"\xff" * 7 + whole[place + 8 :]
+    assert whole[place] == 1
+    assert all(one.verdict.accepted for one in SOURCES["inter4k"].examine(live))
+    never_ended = gray_clip(8, container="avi", codec="mpeg4")
+    never_ended = never_ended[:4] + bytes(4) + never_ended[8:]
+    assert all(one.verdict.accepted for one in SOURCES["inter4k"].examine(never_ended))
+
+
+@pytest.mark.parametrize("behind", [b"GPS 52.1 4.3 2024-06-01\n", bytes(100), b"\n"])
+def test_what_a_camera_appends_to_its_clips_is_no_cut(behind):
+    """Dashcams' positions, which players ignore."""
+    examined = SOURCES["inter4k"].examine(gray_clip(8) + behind)
+    assert [one.verdict.reason for one in examined] == ["", ""]
+
+
 def with_hole(clip, index, size):
     """The clip with zeros in its packet of this number."""
     with av.open(io.BytesIO(clip)) as container:

@@ -223,6 +223,11 @@ def test_the_colours_follow_the_matrix_named_in_the_clip():
         (b"<!DOCTYPE html><title>Quota exceeded</title>", "is a web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git lfs pull"),
         (b"text" * 99, "cannot be decoded: Invalid data"),
+        (b"G" + (bytes(187) + b"G") * 8, "is an MPEG transport stream: convert it to MP4 first"),
+        (bytes(4) + (b"G" + bytes(191)) * 8, "is an MPEG transport stream"),
+        (b"FLV\1" + b"text" * 99, "is a Flash clip"),
+        (b"\0\0\1\xba" + b"text" * 99, "is an MPEG program stream"),
+        (b"#EXTM3U\n#EXT-X-VERSION:3\n" + b"a.ts\n" * 99, "is a playlist in the place of a clip"),
     ],
 )
 def test_what_is_no_clip_says_what_it_is(data, said):
@@ -234,7 +239,7 @@ def test_what_is_no_clip_says_what_it_is(data, said):
 def test_a_playlist_with_the_name_of_a_clip_opens_no_other_file(tmp_path, monkeypatch):
     (tmp_path / "secret.mp4").write_bytes(gray_clip(2))
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nfile://{tmp_path}/secret.mp4\n#EXT-X-ENDLIST\n"
-    with pytest.raises(ImageError, match="cannot be decoded"):
+    with pytest.raises(ImageError, match="is a playlist"):
         video.first_frame(playlist.encode())
     monkeypatch.chdir(tmp_path)
     concat = "ffconcat version 1.0\nfile secret.mp4\n"
