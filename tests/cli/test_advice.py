@@ -28,7 +28,6 @@ _LOGGED = "a command with this option: others leave it out of the message, see `
 ELSEWHERE = {
     "dimmagen.core.executors.ray_address:check_answers": _CLUSTER,
     "dimmagen.core.executors.ray_connected:_refuse_another_cluster": _CLUSTER,
-    "dimmagen.core.lock:_refuse_inside_a_set": "a folder that is not there, and `remove` takes one that is",
     "dimmagen.dataset.card:_TEMPLATE": _CARD,
     "dimmagen.dimmers.base:DimmerModel": f"{_GPU}, or {_FORGED}",
     "dimmagen.dimmers.camera.model:CameraModel": "a model without a profile, which Python can make",
