@@ -137,7 +137,7 @@ def train_and_report(
         with results_alone_on_stdout(), TrainingProgress(console, "the start of Ray", workers) as progress:
             run_distributed(config, out, resume, workers, address, progress)
     else:
-        with TrainingProgress(console) as progress:
+        with TrainingProgress(console, " and ".join(["the data", *config.loggers])) as progress:
             run_training(config, out, resume, progress)
     outcome = RunFolder(out).header(CHECKPOINT)
     on = f" on {outcome['validated_on']}" if "validated_on" in outcome else ""

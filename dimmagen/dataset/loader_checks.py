@@ -1,7 +1,10 @@
 """What the loaders refuse before training starts, in place of an error in the middle of an epoch."""
 
 import logging
-from collections.abc import Sequence
+import multiprocessing
+import pickle
+import sys
+from collections.abc import Callable, Sequence
 from numbers import Integral
 
 import pyarrow.compute as pc
@@ -115,6 +118,37 @@ def refuse_order_of_draws(epoch: int | None, shuffle: bool) -> None:
             code="conflict",
             parameter="shuffle",
         )
+
+
+def refuse_unknown_to_workers(transform: Callable | None, workers: int) -> None:
+    """Refuse a function that workers which do not begin as a copy of this process cannot have.
+
+    Args:
+        transform: None is none.
+        workers: number of processes.
+
+    Raises:
+        UsageError: it cannot be pickled, or is defined in a notebook or a shell, which is no module there.
+    """
+    method = multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
+    if transform is None or not workers or method == "fork":
+        return
+    try:
+        is_of_main = b"__main__" in pickle.dumps(transform)
+    except (pickle.PicklingError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+    except Exception:  # such as a lock, which is handed to a process as it starts
+        return
+    else:
+        if not is_of_main or hasattr(sys.modules["__main__"], "__file__"):
+            return
+        reason = "it is defined in a notebook or a shell"
+    raise UsageError(
+        f"the workers, which are started by {method}, cannot have `transform` ({reason})",
+        "define it in a module and import it, or give `workers=0`",
+        code="conflict",
+        parameter="transform",
+    )
 
 
 def refuse_other_rank(made_for: tuple[int, int], now: tuple[int, int]) -> None:

@@ -30,6 +30,7 @@ from dimmagen.dataset.loader_checks import (
     refuse_other_workers,
     refuse_overtaken,
     refuse_small,
+    refuse_unknown_to_workers,
     warn_of_uneven_ranks,
     worker_count,
 )
@@ -277,8 +278,8 @@ def pair_loader(
         UsageError: there are fewer shards than ranks in an exact pass, `drop_last` leaves a rank no batch,
             the process group is made after the loader (when it is read), it is read in the workers of another
             DataLoader, or by two iterators at once with workers that are kept, an image is smaller than
-            `crop`, images have several sizes and neither `crop` nor `transform` is given, or an argument is
-            out of its range.
+            `crop`, images have several sizes and neither `crop` nor `transform` is given, workers that do not
+            begin as a copy of this process cannot have `transform`, or an argument is out of its range.
 
     Example:
         >>> from dimmagen import pair_loader
@@ -308,6 +309,7 @@ def pair_loader(
     _refuse_unsuitable_sizes(out, manifest, crop, has_one_size=batch_size > 1 and transform is None)
     start = torch.zeros(2 + max(workers, 1), dtype=torch.int64, device="cpu")
     if workers:
+        refuse_unknown_to_workers(transform, workers)
         refuse_readers_without_means(workers, "workers")
         with shared_memory_for("workers"):
             start = start.share_memory_()

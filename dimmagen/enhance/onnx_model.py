@@ -107,8 +107,7 @@ def export_onnx(
             "export with other versions of torch, onnxscript and onnxruntime",
             code="failed",
         )
-    storage.remove_abandoned(Path(file).parent, [Path(file).name])
-    storage.atomic_write(file, data)
+    storage.write_result(file, data)
     return OnnxReport(OPSET, len(data), CHECKED_SIZES, difference)
 
 

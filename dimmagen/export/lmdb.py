@@ -54,7 +54,8 @@ def _fill(folder: Path, entries: Iterable[tuple[str, bytes, tuple[int, int]]], m
     folder.mkdir(parents=True)
     # The map is address space, not disk: twice the data leaves room for pages that are half full.
     # Nobody else opens the folder before it is renamed, and the file of a lock would hold the process's id.
-    opened = lmdb.open(str(folder), map_size=2 * max_bytes + 2**24, lock=False)
+    # As readable and writable as the umask lets every other file be.
+    opened = lmdb.open(str(folder), map_size=2 * max_bytes + 2**24, lock=False, mode=0o777)
     with opened as environment, storage.atomic_writer(folder / META) as meta:
         transaction = environment.begin(write=True)
         for index, (key, data, (height, width)) in enumerate(entries, 1):

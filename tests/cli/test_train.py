@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from dimmagen import __version__
+from dimmagen.cli import train as command
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.threads import torch_threads
 from dimmagen.enhance import loop, training
@@ -370,3 +371,12 @@ def test_a_run_that_was_begun_with_more_threads_than_there_are_processors_says_w
     assert train_with(1, tmp_path / "run") == {1}
     assert "begun with 3 threads, and this machine has 1 processor" in caplog.text
     assert "will differ by rounding" in caplog.text
+
+
+def test_a_run_that_waits_for_a_logger_says_so(tmp_path, monkeypatch):
+    waited_for = []
+    monkeypatch.setattr(command, "TrainingProgress", lambda console, what: waited_for.append(what) or 1 / 0)
+    for loggers in ((), ("mlflow", "wandb")):
+        with pytest.raises(ZeroDivisionError):
+            command.run(TrainConfig(data="out", loggers=loggers), tmp_path / "run", "never")
+    assert waited_for == ["the data", "the data and mlflow and wandb"]

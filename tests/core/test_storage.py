@@ -226,6 +226,18 @@ def test_what_is_no_file_is_never_replaced_by_one(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["link", "pipe"]
 
 
+@pytest.mark.needs("links")
+def test_a_result_goes_to_the_file_that_a_link_of_its_name_points_to(tmp_path):
+    (tmp_path / "site").mkdir()
+    for name in ("there", "new"):
+        (tmp_path / name).symlink_to(f"site/{name}")
+    (tmp_path / "site/there").write_bytes(b"old")
+    for name in ("there", "new"):
+        storage.write_result(tmp_path / name, b"data")
+        assert (tmp_path / name).is_symlink()
+        assert (tmp_path / "site" / name).read_bytes() == b"data"
+
+
 @pytest.mark.needs("fifo")
 def test_a_result_goes_through_a_pipe_and_a_device_that_the_user_names(tmp_path):
     pipe = tmp_path / "pipe"

@@ -1,8 +1,9 @@
 """Loaders give the images of the shards, each pair once, with any number of workers."""
 
 import pickle
+import sys
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import fsspec
 import numpy as np
@@ -279,6 +280,28 @@ def test_of_two_passes_at_once_the_first_is_refused_where_both_need_the_workers(
     with pytest.raises(UsageError, match="another pass of this loader has begun"):
         next(first)
     assert 1 + len(list(second)) == len(loader)
+
+
+def only_key(pair):
+    return pair["key"]
+
+
+@pytest.mark.parametrize("place", ["lambda", "a notebook"])
+def test_a_transform_that_workers_cannot_have_is_refused(place, tiny, monkeypatch):
+    monkeypatch.setattr("multiprocessing.get_start_method", lambda allow_none: "spawn")
+    transform = (lambda pair: 0) if place == "lambda" else of_a_notebook(monkeypatch)
+    with pytest.raises(UsageError, match=rf"started by spawn, cannot have `transform` \(.*{place}"):
+        dimmagen.pair_loader(tiny.out, batch_size=1, workers=1, transform=transform)
+    dimmagen.pair_loader(tiny.out, batch_size=1, workers=0, transform=transform)
+    dimmagen.pair_loader(tiny.out, batch_size=1, workers=1, transform=only_key)
+
+
+def of_a_notebook(monkeypatch):
+    """A function of a module `__main__` without a file."""
+    notebook = ModuleType("__main__")
+    exec("def transform(pair): return pair", vars(notebook))
+    monkeypatch.setitem(sys.modules, "__main__", notebook)
+    return notebook.transform
 
 
 @pytest.mark.parametrize("options", [{"workers": 0}, {"workers": 2, "persistent_workers": False}], ids=str)

@@ -32,3 +32,13 @@ def test_a_signal_while_it_is_written_leaves_nothing_of_it(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_lmdb(tmp_path / "lq.lmdb", entries(), 1000)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_its_files_have_the_permissions_that_the_umask_leaves(tmp_path):
+    before = os.umask(0o002)
+    try:
+        write_lmdb(tmp_path / "lq.lmdb", [("00001", b"x", (1, 1))], 1)
+    finally:
+        os.umask(before)
+    assert [path.stat().st_mode & 0o777 for path in (tmp_path / "lq.lmdb").iterdir()] == [0o664, 0o664]

@@ -224,13 +224,16 @@ def atomic_write(path: str | os.PathLike, data: bytes) -> None:
 def write_result(path: str | os.PathLike, data: bytes) -> None:
     """Write a whole file that a user has named; into a pipe or a device, such as `/dev/stdout`, go the bytes.
 
+    A link stays, and the file that it names is written.
+
     Raises:
         DimmagenError: as for :func:`atomic_writer`.
     """
     place = local_path(path)
     if place is None or not _is_stream(place):
         if place is not None:
-            remove_abandoned(os.path.dirname(place), [os.path.basename(place)])
+            path = os.path.realpath(place) if os.path.islink(place) else place
+            remove_abandoned(os.path.dirname(path), [os.path.basename(path)])
         return atomic_write(path, data)
     try:
         with open(place, "wb", buffering=0) as stream:
