@@ -40,9 +40,8 @@ _MP4_BOXES = (
     b"meta",
 )
 _UNKNOWN_SIZE = 2**31 - 1
-_RIFF_SLACK = (
-    16  # bytes: some writers count the header as well, and leave out the byte that makes a size even
-)
+# Writers count the header as well, or leave out the byte that makes a size even.
+_RIFF_SLACK = 16
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _H264, _HEVC = "h264", "hevc"  # FFmpeg's names
 _HOLE_BYTES = 512  # a sector of a disk
