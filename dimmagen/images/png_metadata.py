@@ -1,4 +1,4 @@
-"""Metadata of PNG files as Pillow can read it: before the pixels, and without text that decides nothing.
+"""Metadata of PNG files as Pillow can read it: before the pixels, whole, without text that decides nothing.
 
 ImageMagick and ExifTool write EXIF data behind the pixels, and with them the orientation of a phone's photo:
 Pillow finds them after it has decoded the pixels. Editors and generators of images write megabytes of text,
@@ -15,6 +15,9 @@ _HEADER_END = 8 + 25  # the signature and IHDR
 _MAX_MOVED = 16
 # Pillow's limits of a text or a colour profile that is compressed, and of all texts together.
 _PILLOWS_CHUNK, _PILLOWS_TEXT = 2**20, 2**26
+
+_LEAST_BYTES = {b"tRNS": 2, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"pHYs": 9}
+_LONGEST_NAME = 79 + 2  # of a profile, and the two bytes behind it
 
 _Chunk = tuple[bytes, int, int]
 """The kind of a chunk, and where it begins and ends."""
@@ -33,10 +36,11 @@ def metadata_first(data: bytes) -> bytes:
     for kind, place, end in _chunks(data):
         is_behind = is_behind or kind == b"IDAT"
         profiles += kind == b"iCCP"  # each of thousands would be unpacked
+        is_damaged = _is_damaged(kind, memoryview(data)[place + 8 : end])
         is_metadata = kind == b"eXIf" or (kind in _TEXTS and data.startswith(_KEYWORDS, place + 8))
-        if is_metadata and is_behind and len(moved) < _MAX_MOVED:
+        if is_metadata and is_behind and not is_damaged and len(moved) < _MAX_MOVED:
             moved.append(data[place:end])
-        elif is_metadata or (kind not in _TEXTS and (kind != b"iCCP" or profiles == 1)):
+        elif not is_damaged and (is_metadata or (kind not in _TEXTS and (kind != b"iCCP" or profiles == 1))):
             continue
         others.append(data[start:place])
         start = end
@@ -51,6 +55,8 @@ def is_refused_by_pillow(data: bytes) -> bool:
     """
     text = 0
     for kind, place, end in _chunks(data):
+        if _is_damaged(kind, memoryview(data)[place + 8 : end]):
+            return True
         if kind in _TEXTS or kind == b"iCCP":
             packed, size = _content(kind, data[place + 8 : end - 4])
             if packed and size > _PILLOWS_CHUNK:
@@ -71,6 +77,21 @@ def _chunks(data: bytes) -> Iterator[_Chunk]:
         if kind == b"IEND":
             return
         place = end
+
+
+def _is_damaged(kind: bytes, rest: memoryview) -> bool:
+    """Whether a chunk beside the pixels has another checksum, or is too short: readers ignore it (PNG, 13.1).
+
+    Args:
+        kind: of the chunk; lower case begins what is not needed for the pixels.
+        rest: its content and its checksum.
+    """
+    if not kind[:1].islower():
+        return False
+    content = rest[:-4]
+    _, _, method = bytes(content[:_LONGEST_NAME]).partition(b"\0")
+    is_short = len(content) < _LEAST_BYTES.get(kind, 0) or (kind == b"iCCP" and method[:1] != b"\0")
+    return is_short or zlib.crc32(content, zlib.crc32(kind)) != int.from_bytes(rest[-4:], "big")
 
 
 def _content(kind: bytes, chunk: bytes) -> tuple[bool, int]:

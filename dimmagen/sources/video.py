@@ -39,6 +39,9 @@ _MP4_BOXES = (
     b"udta",
     b"meta",
 )
+_UNKNOWN_SIZE = 2**31 - 1
+# Writers count the header as well, or leave out the byte that makes a size even.
+_RIFF_SLACK = 16
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _H264, _HEVC = "h264", "hevc"  # FFmpeg's names
 _HOLE_BYTES = 512  # a sector of a disk
@@ -403,12 +406,14 @@ def _is_cut_mp4(data: bytes) -> bool:
 
 
 def _is_cut_avi(data: bytes) -> bool:
-    """By the sizes of its lists; large ones have several. Writers that never came to an end leave 0."""
+    """By the sizes of its lists, of which large clips have several."""
     place = 0
     while data.startswith(b"RIFF", place):
         size = int.from_bytes(data[place + 4 : place + 8], "little")
+        if size >= _UNKNOWN_SIZE:  # of a writer that never came to an end; others leave 0
+            return False
         place += 8 + size + size % 2
-    return place > len(data) + 1  # the byte that makes the size even may be missing
+    return place > len(data) + _RIFF_SLACK
 
 
 def _is_cut_matroska(data: bytes) -> bool:

@@ -109,6 +109,28 @@ def test_the_large_profile_of_another_space_counts():
     assert np.abs(pixels.astype(int) - PHOTO).max() > 5
 
 
+def with_wrong_checksum(one):
+    return one[:-1] + bytes([one[-1] ^ 1])
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        *(chunk(kind, b"") for kind in (b"pHYs", b"sRGB", b"gAMA", b"cHRM", b"iCCP", b"tRNS")),
+        chunk(b"iCCP", b"icc\0\1\0\0" + zlib.compress(SRGB)),
+        with_wrong_checksum(chunk(b"tIME", b"\x07\xe8\1\2\3\4\5")),
+        with_wrong_checksum(chunk(b"iCCP", b"icc\0\0" + zlib.compress(SRGB))),
+        with_wrong_checksum(CHUNKS["exif"]),
+    ],
+)
+@pytest.mark.parametrize("place", [33, -12])
+def test_a_damaged_chunk_beside_the_pixels_is_ignored_as_by_viewers(damaged, place):
+    data = png()[:place] + damaged + png()[place:]
+    pixels, facts = codec.decode_rgb8(data, color_managed=True)
+    np.testing.assert_array_equal(pixels, PHOTO)
+    assert (facts.transform, facts.extension) == ("lossless", "png")  # other readers would refuse it
+
+
 def test_of_several_profiles_one_is_unpacked():
     one, other = (chunk(b"iCCP", b"icc\0\0" + zlib.compress(profile)) for profile in (SRGB, bytes(10)))
     assert metadata_first(png()[:33] + one + other * 2 + png()[33:]) == png()[:33] + one + png()[33:]
@@ -125,6 +147,7 @@ def test_of_several_profiles_one_is_unpacked():
         (chunk(b"zTXt", b"Comment\0\0no zlib"), False),
         (chunk(b"iTXt", b"Comment"), False),
         (chunk(b"zTXt", b""), False),
+        (chunk(b"pHYs", bytes(9)), False),
     ],
 )
 def test_a_photo_keeps_its_bytes_where_pillow_reads_them(kind, is_refused):

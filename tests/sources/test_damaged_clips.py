@@ -50,9 +50,10 @@ def test_a_stream_that_does_not_know_its_size_is_read():
     live = whole[:place] + b"\x01" + b"\xff" * 7 + whole[place + 8 :]
     assert whole[place] == 1
     assert all(one.verdict.accepted for one in SOURCES["inter4k"].examine(live))
-    never_ended = gray_clip(8, container="avi", codec="mpeg4")
-    never_ended = never_ended[:4] + bytes(4) + never_ended[8:]
-    assert all(one.verdict.accepted for one in SOURCES["inter4k"].examine(never_ended))
+    avi = gray_clip(8, container="avi", codec="mpeg4")
+    for size in (0, len(avi), 2**31 - 1, 2**32 - 1):  # not ended, with the header, and of a stream
+        never_ended = avi[:4] + size.to_bytes(4, "little") + avi[8:]
+        assert all(one.verdict.accepted for one in SOURCES["inter4k"].examine(never_ended))
 
 
 @pytest.mark.parametrize("behind", [b"GPS 52.1 4.3 2024-06-01\n", bytes(100), b"\n"])
