@@ -15,7 +15,7 @@ from PIL import Image
 from dimmagen.api import build_mixhq
 from dimmagen.core.errors import UsageError
 from dimmagen.images.codec import ImageError
-from dimmagen.sources import SOURCES, video
+from dimmagen.sources import SOURCES, clip_frames, video
 from tests.made_clips import B_FRAMES, RATE, frame_level, gray_clip, moving_photo
 
 
@@ -212,7 +212,9 @@ def test_the_colours_follow_the_matrix_named_in_the_clip():
         luma, chroma_blue, chroma_red = (90 - 16) / 219, (100 - 128) / 224, (180 - 128) / 224
         r, b = luma + 2 * (1 - red) * chroma_red, luma + 2 * (1 - blue) * chroma_blue
         g = (luma - red * r - blue * b) / (1 - red - blue)
-        np.testing.assert_allclose(video._as_shown(frame).pixels[5, 5], [255 * r, 255 * g, 255 * b], atol=1)
+        np.testing.assert_allclose(
+            clip_frames.as_shown(frame).pixels[5, 5], [255 * r, 255 * g, 255 * b], atol=1
+        )
 
 
 @pytest.mark.parametrize(
@@ -256,8 +258,8 @@ def test_the_ends_of_a_clip_are_those_of_a_full_decode(origin, clips, request):
         first, last = video.first_frame(data), video.last_frame(data)
         with av.open(io.BytesIO(data)) as container:
             shown = sorted(container.decode(video=0), key=lambda frame: frame.pts)
-        np.testing.assert_array_equal(first.pixels, video._as_shown(shown[0]).pixels)
-        np.testing.assert_array_equal(last.pixels, video._as_shown(shown[-1]).pixels)
+        np.testing.assert_array_equal(first.pixels, clip_frames.as_shown(shown[0]).pixels)
+        np.testing.assert_array_equal(last.pixels, clip_frames.as_shown(shown[-1]).pixels)
 
 
 def test_without_pyav_a_clip_ends_the_run_with_the_extra_and_a_photo_does_not(clips, tmp_path, monkeypatch):
@@ -338,4 +340,4 @@ def test_what_pal_clips_name_and_reserved_values_are_no_reason_to_reject(tags):
 def test_the_matrix_of_rgb_frames_does_not_count():
     frame = av.VideoFrame.from_ndarray(np.full((96, 160, 3), RED, np.uint8), "rgb24")
     frame.colorspace = 8
-    assert video._as_shown(frame).pixels[5, 5].tolist() == list(RED)
+    assert clip_frames.as_shown(frame).pixels[5, 5].tolist() == list(RED)
