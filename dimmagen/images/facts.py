@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dimmagen.core.errors import DimmagenError
 
-INSTALL = "pip install"  # a reason with these words says what to do
+INSTALL = "pip install"  # a reason with these words says what to do, as does one that ends with `first`
 
 
 class ImageError(DimmagenError):
@@ -32,7 +32,7 @@ def remedy(reasons: Iterable[str], otherwise: str) -> str:
         reasons: those of :class:`ImageError`.
         otherwise: what else is to be done.
     """
-    return "" if all(INSTALL in reason for reason in reasons) else otherwise
+    return "" if all(INSTALL in reason or reason.endswith(" first") for reason in reasons) else otherwise
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,13 @@ def test_a_photo_is_read_with_its_metadata_or_the_reason_is_given(folder):
         read_photo(folder / "nothing.png")
 
 
+def test_a_photo_of_another_kind_is_to_be_converted_and_not_to_be_fetched_again(folder):
+    (folder / "c.jpg").write_bytes(b"\xff\x0a" + bytes(range(200)))
+    with pytest.raises(UsageError) as caught:
+        read_photo(folder / "c.jpg")
+    assert str(caught.value).endswith("c.jpg: is a JPEG XL file: convert it to PNG or JPEG first")
+
+
 def test_no_result_replaces_another_one_or_a_photo(folder):
     assert result_names([folder / "a.jpg", folder / "b.png"], Path("out")) == {
         folder / "a.jpg": "a",
