@@ -67,7 +67,7 @@ def stop_training(folder, patch):
         raise KeyboardInterrupt
 
     with patch.context() as within:
-        within.setattr("dimmagen.enhance.log.Log.picture", stop)
+        within.setattr("dimmagen.enhance.log.Log.image", stop)
         words = f"{TRAIN} --iterations 9 --validate-every 2 --checkpoint-every 1 --out stopped"
         assert exit_code(*words.split()) == 130
     assert (folder / "stopped/checkpoint.safetensors").is_file()
