@@ -378,5 +378,5 @@ def test_a_run_that_waits_for_a_logger_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "TrainingProgress", lambda console, what: waited_for.append(what) or 1 / 0)
     for loggers in ((), ("mlflow", "wandb")):
         with pytest.raises(ZeroDivisionError):
-            command.run(TrainConfig(data="out", loggers=loggers), tmp_path / "run", "never")
+            command.train_and_report(TrainConfig(data="out", loggers=loggers), tmp_path / "run", "never")
     assert waited_for == ["the data", "the data and mlflow and wandb"]
