@@ -16,6 +16,7 @@ from skimage import data
 from dimmagen.core import hashing
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.outputs import ResumeMode
+from dimmagen.core.tar import members
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate.pair import PairSettings
@@ -96,3 +97,12 @@ def write_catalog(mixhq: Path, table: pa.Table) -> None:
     data = path.read_bytes()
     manifest["catalog"] |= {"bytes": len(data), "sha256": hashing.sha256(data)}
     (mixhq / "manifest.json").write_text(json.dumps(manifest))
+
+
+def replace_member(path, number, data):
+    """Overwrite the data of one member, without changing its length or any other member."""
+    with open(path, "r+b") as file:
+        member = list(members(file, str(path)))[number]
+        file.seek(member.offset)
+        file.write(data[: member.size].ljust(member.size))
+    return member.name

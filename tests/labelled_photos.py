@@ -119,3 +119,9 @@ def changed(labelled, tmp_path, change) -> str:
     change(document)
     (tmp_path / "changed.json").write_text(json.dumps(document))
     return f"coco={tmp_path}/changed.json"
+
+
+def wall(height, width, level=200):
+    """An even background that is not flat, as label masks are."""
+    stripes = (level + 8 * (np.arange(width) % 2)).astype(np.uint8)
+    return np.tile(stripes[None, :, None], (height, 1, 3))

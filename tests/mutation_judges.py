@@ -17,7 +17,7 @@ _OTHERS = {
     "core.storage.remote": ("../remote", "../remembered_listings", "../file_servers"),
     "core.storage.writing": ("../storage", "../abandoned", "../file_servers"),
     "dataset.census": ("manifest", "../generate/tiny_runs"),
-    "dataset.checking": ("verify",),
+    "dataset.checking": ("verify", "shard_checks"),
     "dataset.compare_unordered": ("compare",),
     "dataset.generations": ("../generate/growing/tiny_generations",),
     "dataset.loader_checks": ("loaders",),

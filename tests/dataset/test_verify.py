@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import tarfile
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,13 +15,11 @@ from dimmagen.core.lock import STATE
 from dimmagen.core.parquet import read_table
 from dimmagen.core.storage import reading
 from dimmagen.core.tar import members
-from dimmagen.dataset.checking import Fault, check_pair_shard
 from dimmagen.dataset.manifest import FileEntry, Manifest, ShardEntry, fingerprint, root_hash
 from dimmagen.dataset.schema import schema_of
 from dimmagen.dataset.verify import verify_dataset
-from dimmagen.dataset.writer import write_pair_shard
 from dimmagen.images import codec
-from tests.dataset.test_writer import sample
+from tests.dataset_helpers import replace_member
 from tests.tiny_set import make_tiny, tiny_lights
 
 SHARD = "shards/train-00001.tar"
@@ -42,15 +39,6 @@ def out(finished, tmp_path):
 
 def faults(out) -> str:
     return "\n".join(map(str, verify_dataset(str(out)).faults))
-
-
-def replace_member(path, number, data):
-    """Overwrite the data of one member, without changing its length or any other member."""
-    with open(path, "r+b") as file:
-        member = list(members(file, str(path)))[number]
-        file.seek(member.offset)
-        file.write(data[: member.size].ljust(member.size))
-    return member.name
 
 
 def test_an_intact_data_set_has_no_faults(out):
@@ -352,43 +340,6 @@ def test_of_a_sample_without_a_dark_image_the_rest_is_checked(dark_image, out):
     assert (f"{sample}: {dark}: is not an image of a known kind (" in found) == bool(dark_image)
     assert f"{sample}: the bytes of {light} are not those of its row\n" in found
     assert f"{sample}: the JSON file is not a JSON object" in found
-
-
-@pytest.mark.parametrize(("extension", "number"), [("labels.json", 2), ("mask.png", 3)])
-def test_changed_labels_are_reported(extension, number, tmp_path):
-    given = [
-        replace(sample(f"folder-{one}-v0"), labels=b"{%d}" % one, labels_extension=extension)
-        for one in (1, 2)
-    ]
-    record = write_pair_shard(str(tmp_path), "train-00000", given)
-    before = check_pair_shard(str(tmp_path), record).faults
-    names = [f"folder-{one}-v0.{side}" for one in (1, 2) for side in ("dark.png", "light.jpg")]
-    assert [fault.what.split(" (")[0].partition(": ")[2] for fault in before] == [
-        said
-        for name in names
-        for said in (
-            f"the bytes of {name} are not those of its row",
-            f"{name}: is not an image of a known kind",
-        )
-    ]
-    name = replace_member(tmp_path / record.name, 4 + number, b"{")
-    after = check_pair_shard(str(tmp_path), record).faults
-    what = f"sample folder-2-v0: the bytes of {name} are not those of its row"
-    assert after == [
-        Fault(record.name, "does not have the SHA-256 of the manifest"),
-        *before,
-        Fault(record.name, what),
-    ]
-
-
-def test_rows_beyond_those_of_the_record_are_not_read(tmp_path):
-    record = write_pair_shard(str(tmp_path), "train-00000", [sample("folder-1-v0"), sample("folder-2-v0")])
-    check = check_pair_shard(str(tmp_path), replace(record, samples=1))
-    assert check.keys == []
-    assert check.faults == [Fault(record.metadata.name, "has 2 rows, the manifest says 1")]
-    fewer = check_pair_shard(str(tmp_path), replace(record, samples=3))
-    assert fewer.faults[0] == Fault(record.metadata.name, "has 2 rows, the manifest says 3")
-    assert fewer.keys == ["folder-1-v0", "folder-2-v0"]
 
 
 @pytest.mark.parametrize(
