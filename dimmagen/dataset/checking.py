@@ -20,8 +20,6 @@ from dimmagen.dataset.schema import PAIR_SCHEMAS, sidecar
 from dimmagen.dataset.writer import ShardRecord
 from dimmagen.images import codec
 
-STRANGER = "does not belong to"  # begins the fault of a file that nobody asked for
-
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -30,15 +28,12 @@ class Fault:
     Attributes:
         where: name of the file.
         what: the end of the sentence "FILE: ..."; names the sample if it is known.
+        is_stranger: whether it is a file of someone else, which can only be moved away.
     """
 
     where: str
     what: str
-
-    @property
-    def is_stranger(self) -> bool:
-        """Whether it is a file of someone else, which can only be moved away."""
-        return self.what.startswith(STRANGER)
+    is_stranger: bool = False
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"

@@ -124,7 +124,7 @@ def refuse_unknown_to_workers(transform: Callable | None, workers: int) -> None:
     """Refuse a function that workers which do not begin as a copy of this process cannot have.
 
     Args:
-        transform: None is none.
+        transform: of the pairs; None if there is none.
         workers: number of processes.
 
     Raises:

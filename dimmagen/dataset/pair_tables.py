@@ -107,16 +107,13 @@ def _table(
     if not is_named:  # before anything in it is trusted
         raise _not_named(out, path)
     table = read_table(path, schema, shard.samples, columns, data)
-    has = f"has {pluralize(len(table), 'row')}"
+    rows = f"has {pluralize(len(table), 'row')}, the manifest says {shard.samples}"
     for is_right, what in (
         (_have_valid_keys(table), "holds invalid keys"),
         (_have_their_members(table), "names members that are not those of its pairs"),
         (_have_sizes_of_images(table), "has sizes that no image has"),
         (_inside(table, shard.bytes), "has offsets outside its shard"),
-        (
-            len(table) == shard.samples,
-            f"{has}, the manifest says {shard.samples}",
-        ),  # by which pairs are found
+        (len(table) == shard.samples, rows),  # by which pairs are found
     ):
         if not is_right:
             raise DimmagenError(f"{path} {what}", todo, code="damaged", path=path)

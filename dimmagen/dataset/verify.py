@@ -12,7 +12,7 @@ from dimmagen.core.hugging_face import LAYOUT
 from dimmagen.core.lock import STATE
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.card import CARD, SHEET
-from dimmagen.dataset.checking import STRANGER, Fault, check_file, check_pair_shard, files_of, is_unpublished
+from dimmagen.dataset.checking import Fault, check_file, check_pair_shard, files_of, is_unpublished
 from dimmagen.dataset.croissant import CROISSANT
 from dimmagen.dataset.generations import REMOVED
 from dimmagen.dataset.manifest import MANIFEST, Manifest, fingerprint
@@ -107,7 +107,10 @@ def _check_files(out: str, manifest: Manifest, unfinished: Collection[str] = ())
     """Check that no file is missing or unexpected, and that the counts are consistent."""
     expected = {*unfinished, MANIFEST, CARD, LAYOUT, SHEET, CROISSANT} | _named(manifest)
     present = files_of(out, _FOLDERS)
-    faults = [Fault(name, f"{STRANGER} the data set") for name in sorted(present - expected)]
+    faults = [
+        Fault(name, "does not belong to the data set", is_stranger=True)
+        for name in sorted(present - expected)
+    ]
     if CARD not in present:
         faults.append(Fault(CARD, "is missing"))
     for file in manifest.files:

@@ -18,7 +18,6 @@ from dimmagen.core.processors import processor_count
 from dimmagen.core.tar import Member, read_at
 from dimmagen.dataset.card import CARD
 from dimmagen.dataset.checking import (
-    STRANGER,
     Fault,
     check_file,
     check_image,
@@ -95,7 +94,11 @@ def _check_files(out: str, manifest: Mapping) -> tuple[list[str], list[Fault]]:
     present = files_of(out, _FOLDERS)
     others = sorted(present - named - {MIXHQ_MANIFEST, CARD, LAYOUT})
     unfinished = [name for name in others if is_unpublished(name, _FOLDERS, _WRITTEN)]
-    faults = [Fault(name, f"{STRANGER} the MixHQ") for name in others if name not in unfinished]
+    faults = [
+        Fault(name, "does not belong to the MixHQ", is_stranger=True)
+        for name in others
+        if name not in unfinished
+    ]
     if CARD not in present:
         faults.append(Fault(CARD, "is missing"))
     return unfinished, faults
